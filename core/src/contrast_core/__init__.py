@@ -1,0 +1,59 @@
+"""contrast: contrastive learning from exchangeable parts.
+
+Importing this package is cheap: names are loaded from their modules when first used, so nothing here
+imports torch until something that needs it is touched.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Embeddings": "contrast_core.embeddings",
+    "Relation": "contrast_core.relations",
+    "same": "contrast_core.relations",
+    "where": "contrast_core.relations",
+    "edges": "contrast_core.relations",
+    "kernel": "contrast_core.relations",
+    "learned": "contrast_core.relations",
+    "dense": "contrast_core.relations",
+    "everything": "contrast_core.relations",
+    "Pairs": "contrast_core.pairs",
+    "Similarity": "contrast_core.similarity",
+    "pairwise": "contrast_core.pairwise",
+    "View": "contrast_core.interfaces",
+    "Encoder": "contrast_core.interfaces",
+    "PairSampler": "contrast_core.interfaces",
+    "Objective": "contrast_core.interfaces",
+    "Memory": "contrast_core.interfaces",
+    "Step": "contrast_core.interfaces",
+    "Data": "contrast_core.interfaces",
+    "Evaluator": "contrast_core.interfaces",
+    "Outputs": "contrast_core.interfaces",
+    "Term": "contrast_core.interfaces",
+    "Pipeline": "contrast_core.pipeline",
+    "Recipe": "contrast_core.recipe",
+    "load_recipe": "contrast_core.recipe",
+    "compose": "contrast_core.compose",
+    "run": "contrast_core.runs",
+    "evaluate": "contrast_core.runs",
+    "embed": "contrast_core.runs",
+    "write_report": "contrast_core.runs",
+    "ContrastError": "contrast_core.errors",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'contrast_core' has no attribute '{name}'")
+    home = import_module(_HOME[name])
+    return home if _HOME[name].rpartition(".")[2] == name and name == "pairwise" else getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,118 @@
+"""Embeddings: a table of rows, each with tensors (fields) and plain facts (columns)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import torch
+from attrs import field, frozen
+from torch import Tensor
+
+Value = Tensor | str | int
+
+
+@lru_cache(maxsize=4096)
+def code(name: str) -> int:
+    """The integer that stands for a name in a column: the same in every process, on every machine.
+
+    It is 62 bits of BLAKE2b, so two different names practically never share it.
+    """
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 2
+
+
+@frozen(eq=False)
+class Embeddings:
+    """A table of n rows.
+
+    Args:
+        fields: differentiable tensors by name, each (n, ...); the field `z`, (n, d), is the embedding itself.
+        columns: facts about the rows by name, each (n,) or (n, k), never differentiated: `sample` (which item),
+            `view` (which augmentation), `source` (student, queue, teacher, prototype ...), `label`, `group`,
+            `domain`, `weight` ... Names in a column are stored as integers, see `code`.
+
+    Raises:
+        ValueError: if there is no field, or the lengths differ.
+    """
+
+    fields: Mapping[str, Tensor] = field(converter=dict)
+    columns: Mapping[str, Tensor] = field(factory=dict, converter=dict)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.fields:
+            raise ValueError("A table of embeddings needs at least one field, for example z.")
+        for name, tensor in (*self.fields.items(), *self.columns.items()):
+            if tensor.dim() == 0 or len(tensor) != len(self):
+                shape = tuple(tensor.shape)
+                raise ValueError(f"'{name}' has shape {shape} in a table of {len(self)} rows: one entry a row.")
+
+    @classmethod
+    def of(cls, z: Tensor, **columns: Value) -> Embeddings:
+        """A table with the one field z (n, d); a column given as one name or number holds it in every row."""
+        return cls({"z": z}).with_columns(**columns)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.fields.values())))
+
+    @property
+    def z(self) -> Tensor:
+        """The embedding, (n, d)."""
+        return self["z"]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows live."""
+        return next(iter(self.fields.values())).device
+
+    def __getitem__(self, name: str) -> Tensor:
+        """A field or a column by name; KeyError names what the table has."""
+        for part in (self.fields, self.columns):
+            if name in part:
+                return part[name]
+        have = ", ".join([*self.fields, *self.columns])
+        raise KeyError(f"The table has no field or column '{name}'; it has {have}.")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.fields or name in self.columns
+
+    def with_columns(self, **columns: Value) -> Embeddings:
+        """The same rows with more (or replaced) columns."""
+        made = {}
+        for name, value in columns.items():
+            if isinstance(value, Tensor):
+                made[name] = value.to(self.device)
+            else:
+                number = code(value) if isinstance(value, str) else value
+                made[name] = torch.full((len(self),), number, device=self.device)
+        return Embeddings(self.fields, {**self.columns, **made})
+
+    def with_fields(self, **fields: Tensor) -> Embeddings:
+        """The same rows with more (or replaced) fields."""
+        return Embeddings({**self.fields, **fields}, self.columns)
+
+    def select(self, rows: Tensor) -> Embeddings:
+        """The rows at the given indices or where a mask is true; differentiable in the fields."""
+        return Embeddings(
+            {name: tensor[rows] for name, tensor in self.fields.items()},
+            {name: tensor[rows] for name, tensor in self.columns.items()},
+        )
+
+    def detach(self) -> Embeddings:
+        """The same table without gradients."""
+        return Embeddings({name: tensor.detach() for name, tensor in self.fields.items()}, self.columns)
+
+
+def cat(tables: Sequence[Embeddings]) -> Embeddings:
+    """One table of all rows in order. Fields and columns that not every table has are left out.
+
+    Raises:
+        ValueError: if there is no table or no field common to all.
+    """
+    if not tables:
+        raise ValueError("There is no table of embeddings to put together.")
+    first = tables[0]
+    return Embeddings(
+        {k: torch.cat([t.fields[k] for t in tables]) for k in first.fields if all(k in t.fields for t in tables)},
+        {k: torch.cat([t.columns[k] for t in tables]) for k in first.columns if all(k in t.columns for t in tables)},
+    )

@@ -1,0 +1,252 @@
+"""Discovery: which plugins are installed, what they register, and why a broken one does not work.
+
+Plugins are found by their entry points in group `contrast`; pluggy holds them and calls their one hook. Each manifest
+is loaded in its own try: if it raises, was written for another contract, or claims a taken name, everything of that
+plugin is rolled back and kept with its reason, and the others are untouched. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from contrast_core import catalogue
+from contrast_core.errors import ContrastError, did_you_mean
+from contrast_core.spec import API, KINDS, Component, Manifest, RecipeFile
+
+GROUP = "contrast"
+HOOK = "contrast_manifest"
+SLOW_SECONDS = 1.0
+HEAVY = ("torch", "tensorflow", "jax", "transformers", "pandas")
+
+
+class _Hooks:
+    """The hooks a manifest module may define; they need no decorator."""
+
+    @pluggy.HookspecMarker(GROUP)
+    def contrast_manifest(self) -> Manifest:
+        """Everything the plugin registers."""
+        raise NotImplementedError
+
+
+class _Manager(pluggy.PluginManager):
+    """pluggy's manager; a function named like the hook is its implementation, decorated or not."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        options = super().parse_hookimpl_opts(plugin, name)
+        return {} if options is None and name == HOOK and callable(getattr(plugin, name)) else options
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One installed plugin and how loading it went.
+
+    Args:
+        name: the entry point's name; distribution and version: who ships it.
+        manifest: what it registered; None if it is broken or not allowed.
+        problem: one sentence why it is not usable, or "".
+        warnings: sentences about what works but should be mended (slow, imports torch).
+        seconds: how long its manifest took to load.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    manifest: Manifest | None
+    problem: str
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+class Registry:
+    """All plugins, and the components and recipes of those that work."""
+
+    def __init__(self, plugins: Sequence[Plugin]):
+        self.plugins = tuple(plugins)
+        self.components: dict[tuple[str, str], Component] = {}
+        self.recipes: dict[str, RecipeFile] = {}
+        self._owner: dict[int, Plugin] = {}
+        for plugin in plugins:
+            if plugin.manifest:
+                for component in plugin.manifest.components:
+                    self.components[component.kind, component.name] = component
+                    self._owner[id(component)] = plugin
+                for recipe in plugin.manifest.recipes:
+                    self.recipes[recipe.name] = recipe
+                    self._owner[id(recipe)] = plugin
+
+    def owner(self, spec: Component | RecipeFile) -> Plugin:
+        """The plugin that registered a spec."""
+        return self._owner[id(spec)]
+
+    def of_kind(self, kind: str) -> list[Component]:
+        """All components of one kind, by name."""
+        if kind not in KINDS:
+            raise ContrastError(f"'{kind}' is no kind of component; the kinds are {', '.join(KINDS)} and recipe.")
+        return [component for (k, _), component in sorted(self.components.items()) if k == kind]
+
+    def component(self, kind: str, name: str) -> Component:
+        """The component of that kind and full or short name.
+
+        Raises:
+            ContrastError: if it is unknown (with the nearest names and who has it) or a short name is ambiguous.
+        """
+        return _resolve(name, {c.name: c for c in self.of_kind(kind)}, kind, self)
+
+    def recipe(self, name: str) -> RecipeFile:
+        """The recipe of that full or short name; raises like `component`."""
+        return _resolve(name, self.recipes, "recipe", self)
+
+    def anything(self, name: str) -> Component | RecipeFile:
+        """A component or recipe by name; where several kinds share it, write kind:name."""
+        kind, _, rest = name.rpartition(":")
+        if kind == "recipe":
+            return self.recipe(rest)
+        if kind:
+            return self.component(kind, rest)
+        known: dict[str, Component | RecipeFile] = {f"recipe:{n}": r for n, r in self.recipes.items()}
+        known |= {f"{kind}:{n}": c for (kind, n), c in self.components.items()}
+        matches = [key for key in known if key.partition(":")[2] == name]
+        matches = matches or [key for key in known if key.partition(":")[2].rpartition("/")[2] == name]
+        if len(matches) > 1:
+            raise ContrastError(f"'{name}' may be {' or '.join(sorted(matches))}: say which.")
+        if not matches:
+            names = {key.partition(":")[2]: known[key] for key in known}
+            return _resolve(name, names, "component or recipe", self)
+        return known[matches[0]]
+
+
+def _resolve(name: str, known: dict[str, Any], kind: str, registry: Registry) -> Any:
+    if name in known:
+        return known[name]
+    matches = sorted(full for full in known if full.rpartition("/")[2] == name)
+    if len(matches) == 1:
+        return known[matches[0]]
+    if matches:
+        raise ContrastError(f"The {kind} '{name}' may be {' or '.join(matches)}: write the full name.")
+    broken = [p for p in registry.plugins if p.problem and p.name == name.partition("/")[0]]
+    if broken:
+        raise ContrastError(f"The {kind} '{name}' belongs to {broken[0].distribution}, which is broken: {broken[0].problem}")
+    provider = catalogue.provider_of(name)
+    if provider and provider not in {p.distribution for p in registry.plugins}:
+        raise ContrastError(f"The {kind} '{name}' is in {provider}, which is not installed: pip install {provider}")
+    raise ContrastError(f"There is no {kind} '{name}'.{did_you_mean(name, known)}")
+
+
+def discover(
+    found: Iterable[EntryPoint] | None = None, *, allowed: str | None = None, strict: bool | None = None
+) -> Registry:
+    """Load the manifests of all installed plugins.
+
+    Args:
+        found: entry points to load instead of the installed ones.
+        allowed: comma-separated plugin names that may be loaded; by default the variable CONTRAST_PLUGINS, or all.
+        strict: raise at the first broken plugin; by default whether CONTRAST_STRICT is 1.
+
+    Raises:
+        ContrastError: in strict mode, if a plugin is broken.
+    """
+    points = entry_points(group=GROUP) if found is None else found
+    allowed = os.environ.get("CONTRAST_PLUGINS") if allowed is None else allowed
+    names = {name.strip() for name in allowed.split(",")} | {"core"} if allowed else None
+    strict = os.environ.get("CONTRAST_STRICT") == "1" if strict is None else strict
+    manager = _Manager(GROUP)
+    manager.add_hookspecs(_Hooks)
+    plugins: list[Plugin] = []
+    # The core first, then by name: so the winner of a contested name never depends on the order of folders.
+    for point in sorted(set(points), key=lambda p: (p.name != "core", p.name, p.value)):
+        plugin = _load(point, manager, plugins, permitted=names is None or point.name in names)
+        if strict and plugin.problem and plugin.problem != _NOT_ALLOWED:
+            raise ContrastError(f"The plugin {plugin.name} of {plugin.distribution} is broken: {plugin.problem}")
+        plugins.append(plugin)
+    return Registry(plugins)
+
+
+_NOT_ALLOWED = "CONTRAST_PLUGINS does not allow it."
+
+
+def _load(point: EntryPoint, manager: _Manager, earlier: Sequence[Plugin], permitted: bool) -> Plugin:
+    distribution, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "unknown")
+    if not permitted:
+        return Plugin(point.name, distribution, version, None, _NOT_ALLOWED, (), 0.0)
+    before, start = set(sys.modules), time.perf_counter()
+    manifest, problem = None, ""
+    try:
+        manifest = _register(point, manager, distribution)
+        _check(manifest, earlier)
+    except (Exception, SystemExit) as error:
+        manifest, problem = None, _sentence(error, distribution)
+        _roll_back(point, manager, before)
+    seconds = time.perf_counter() - start
+    warnings = [f"Its manifest imports {name}, which makes every command slow." for name in HEAVY if _new(name, before)]
+    if seconds > SLOW_SECONDS:
+        warnings.append(f"Its manifest takes {seconds:.1f} s to load.")
+    return Plugin(point.name, distribution, version, manifest, problem, tuple(warnings), seconds)
+
+
+def _new(module: str, before: set[str]) -> bool:
+    return module in sys.modules and module not in before
+
+
+def _register(point: EntryPoint, manager: _Manager, distribution: str) -> Manifest:
+    module = point.load()
+    if not isinstance(module, ModuleType) or not hasattr(module, HOOK):
+        raise ContrastError(f"Its entry point '{point.value}' names no module with a function {HOOK}().")
+    if manager.has_plugin(point.name):
+        raise ContrastError(f"Another plugin is already called '{point.name}'.")
+    manager.register(module, point.name)
+    results = manager.subset_hook_caller(HOOK, _others(manager, module))()
+    manifest = results[0] if results else None
+    if not isinstance(manifest, Manifest):
+        raise ContrastError(f"Its {HOOK}() returned {type(manifest).__name__}, not a Manifest.")
+    if manifest.api != API:
+        newer = "contrast-core" if manifest.api > API else distribution
+        raise ContrastError(
+            f"It was written for api {manifest.api}, this core has api {API}: pip install --upgrade {newer}"
+        )
+    return manifest
+
+
+def _others(manager: _Manager, module: ModuleType) -> list[Any]:
+    return [plugin for plugin in manager.get_plugins() if plugin is not module]
+
+
+def _check(manifest: Manifest, earlier: Sequence[Plugin]) -> None:
+    taken = {key: p.distribution for p in earlier if p.manifest for key in _keys(p.manifest)}
+    own: set[tuple[str, str]] = set()
+    for kind, name in _keys(manifest):
+        if (kind, name) in own:
+            raise ContrastError(f"It registers the {kind} '{name}' twice.")
+        if (kind, name) in taken:
+            raise ContrastError(f"It registers the {kind} '{name}', which {taken[kind, name]} has already.")
+        own.add((kind, name))
+
+
+def _keys(manifest: Manifest) -> list[tuple[str, str]]:
+    return [(c.kind, c.name) for c in manifest.components] + [("recipe", r.name) for r in manifest.recipes]
+
+
+def _roll_back(point: EntryPoint, manager: _Manager, before: set[str]) -> None:
+    if manager.has_plugin(point.name) and manager.get_plugin(point.name) is sys.modules.get(point.module):
+        manager.unregister(name=point.name)
+    package = point.module.partition(".")[0]
+    for name in set(sys.modules) - before:
+        if name.partition(".")[0] == package:
+            del sys.modules[name]
+
+
+def _sentence(error: BaseException, distribution: str) -> str:
+    if isinstance(error, ContrastError):
+        return str(error)
+    text = " ".join(str(error).split()) or "no message"
+    if isinstance(error, ModuleNotFoundError):
+        return f"Its manifest needs {error.name}, which is not installed: pip install --upgrade {distribution}"
+    return f"Its manifest raised {type(error).__name__}: {text}"
