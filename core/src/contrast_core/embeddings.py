@@ -33,7 +33,7 @@ class Embeddings:
             `domain`, `weight` ... Names in a column are stored as integers, see `code`.
 
     Raises:
-        ValueError: if there is no field, or the lengths differ.
+        ValueError: if there is no field, the lengths differ, or a field and a column share a name.
     """
 
     fields: Mapping[str, Tensor] = field(converter=dict)
@@ -42,10 +42,16 @@ class Embeddings:
     def __attrs_post_init__(self) -> None:
         if not self.fields:
             raise ValueError("A table of embeddings needs at least one field, for example z.")
+        first, tensor = next(iter(self.fields.items()))
+        rows = len(tensor) if tensor.dim() else None
         for name, tensor in (*self.fields.items(), *self.columns.items()):
-            if tensor.dim() == 0 or len(tensor) != len(self):
-                shape = tuple(tensor.shape)
-                raise ValueError(f"'{name}' has shape {shape} in a table of {len(self)} rows: one entry a row.")
+            shape = tuple(tensor.shape)
+            if not shape:
+                raise ValueError(f"'{name}' is a single number; a table needs one entry for each row, (n, ...).")
+            if shape[0] != rows:
+                raise ValueError(f"'{name}' has shape {shape}, but the field '{first}' has {rows} rows.")
+        if both := sorted(self.fields.keys() & self.columns.keys()):
+            raise ValueError(f"'{both[0]}' is a field and a column of one table; give one of them another name.")
 
     @classmethod
     def of(cls, z: Tensor, **columns: Value) -> Embeddings:
@@ -107,12 +113,27 @@ def cat(tables: Sequence[Embeddings]) -> Embeddings:
     """One table of all rows in order. Fields and columns that not every table has are left out.
 
     Raises:
-        ValueError: if there is no table or no field common to all.
+        ValueError: if there is no table, no field common to all, or rows of different shapes under one name.
     """
     if not tables:
         raise ValueError("There is no table of embeddings to put together.")
-    first = tables[0]
-    return Embeddings(
-        {k: torch.cat([t.fields[k] for t in tables]) for k in first.fields if all(k in t.fields for t in tables)},
-        {k: torch.cat([t.columns[k] for t in tables]) for k in first.columns if all(k in t.columns for t in tables)},
-    )
+    fields = _joined([table.fields for table in tables])
+    if not fields:
+        have = "; ".join(", ".join(table.fields) for table in tables)
+        raise ValueError(f"The tables share no field, so they cannot be put together: {have}.")
+    return Embeddings(fields, _joined([table.columns for table in tables]))
+
+
+def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """All entries of the names that every part has, in the order of the first."""
+    joined = {}
+    for name in parts[0]:
+        if not all(name in part for part in parts):
+            continue
+        tensors = [part[name] for part in parts]
+        shapes = {tuple(tensor.shape[1:]) for tensor in tensors}
+        if len(shapes) > 1:
+            listed = ", ".join(str(("n", *shape)).replace("'n'", "n") for shape in sorted(shapes))
+            raise ValueError(f"'{name}' has rows of different shapes in the tables to put together: {listed}.")
+        joined[name] = torch.cat(tensors)
+    return joined

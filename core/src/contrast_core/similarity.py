@@ -22,6 +22,16 @@ class Similarity(ABC):
     bilinear: bool = False
     """Whether `prepare` gives one (n, d) tensor and s(a, c) = a . c of these: the engine's hand-written path."""
 
+    @property
+    def tensors(self) -> int:
+        """How many tensors `prepare` gives."""
+        return 1
+
+    def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
+        """Raise ValueError, naming similarity, side and field, if the tables lack what is compared."""
+        for side, table in (("anchors", anchors), ("candidates", candidates)):
+            need_field(self, side, table, getattr(self, "field", "z"))
+
     def prepare(self, table: Embeddings) -> Rows:
         """Tensors computed once per row, by default the field alone."""
         return (table[getattr(self, "field", "z")],)
@@ -35,6 +45,17 @@ class Similarity(ABC):
         parts = [self.between(tuple(x[p : p + 1] for x in a), tuple(x[p : p + 1] for x in c)) for p in range(len(a[0]))]
         return torch.cat(parts).flatten() if parts else a[0].new_zeros(0)
 
+    def numbers_per_pair(self, a: Rows, c: Rows) -> int:
+        """How many numbers `between` holds at once for each pair; the engine chooses its blocks by that."""
+        return 1
+
+
+def need_field(similarity: Similarity, side: str, table: Embeddings, name: str) -> None:
+    """Raise ValueError if a table lacks a field."""
+    if name not in table.fields:
+        have = ", ".join(table.fields)
+        raise ValueError(f"The similarity {similarity} needs the field '{name}', which the {side} lack; they have {have}.")
+
 
 @frozen
 class Dot(Similarity):
@@ -42,6 +63,11 @@ class Dot(Similarity):
 
     field: str = "z"
     bilinear = True
+
+    def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
+        """Also raise ValueError if the fields are no vectors of one length."""
+        Similarity.check(self, anchors, candidates)
+        _need_vectors(self, anchors[self.field], candidates[self.field])
 
     def between(self, a: Rows, c: Rows) -> Tensor:
         """Inner products."""
@@ -60,6 +86,11 @@ class Cosine(Similarity):
     eps: float = 1e-12
     bilinear = True
 
+    def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
+        """Also raise ValueError if the fields are no vectors of one length."""
+        Similarity.check(self, anchors, candidates)
+        _need_vectors(self, anchors[self.field], candidates[self.field])
+
     def prepare(self, table: Embeddings) -> Rows:
         """Unit rows."""
         return (functional.normalize(_at_least_float32(table[self.field]), dim=1, eps=self.eps),)
@@ -75,11 +106,23 @@ class Cosine(Similarity):
 
 @frozen
 class NegativeDistance(Similarity):
-    """s(a, c) = -|a - c|^power with the Euclidean norm; `normalise` scales rows to unit length first."""
+    """s(a, c) = -|a - c|^power with the Euclidean norm; `normalise` scales rows to unit length first.
+
+    Where two rows coincide the gradient is 0 for every power.
+    """
 
     power: float = 2.0
     normalise: bool = False
     field: str = "z"
+
+    def __attrs_post_init__(self) -> None:
+        if not self.power > 0:
+            raise ValueError(f"A distance is raised to a power > 0, not {self.power}.")
+
+    def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
+        """Also raise ValueError if the fields are no vectors of one length."""
+        Similarity.check(self, anchors, candidates)
+        _need_vectors(self, anchors[self.field], candidates[self.field])
 
     def prepare(self, table: Embeddings) -> Rows:
         """The rows, of unit length if asked for."""
@@ -89,16 +132,18 @@ class NegativeDistance(Similarity):
     def between(self, a: Rows, c: Rows) -> Tensor:
         """Distances of all pairs."""
         # The exact mode: the expansion |a|^2 + |c|^2 - 2ac loses all digits of small distances in float32.
-        if self.power == 2.0:
-            difference = a[0][:, None] - c[0][None]
-            return -(difference * difference).sum(-1)
-        return -(torch.cdist(a[0], c[0], compute_mode="donot_use_mm_for_euclid_dist") ** self.power)
+        return self._raised(torch.cdist(a[0], c[0], compute_mode="donot_use_mm_for_euclid_dist"))
 
     def listed(self, a: Rows, c: Rows) -> Tensor:
         """Distances row by row."""
-        if self.power == 2.0:
-            return -((a[0] - c[0]) ** 2).sum(1)
-        return -((a[0] - c[0]).norm(dim=1) ** self.power)
+        return self._raised((a[0] - c[0]).norm(dim=1))
+
+    def _raised(self, distance: Tensor) -> Tensor:
+        if self.power >= 1:
+            return -(distance if self.power == 1 else distance**self.power)
+        # Below 1 the slope of the power is infinite at 0, and times the distance's own 0 that would be NaN.
+        apart = distance > 0
+        return torch.where(apart, -(torch.where(apart, distance, 1.0) ** self.power), 0.0)
 
 
 @frozen
@@ -112,23 +157,41 @@ class WeightedSum(Similarity):
         if len(self.parts) != len(self.weights) or not self.parts:
             raise ValueError(f"{len(self.parts)} similarities need as many weights, not {len(self.weights)}.")
 
+    @property
+    def tensors(self) -> int:
+        """Those of all parts."""
+        return sum(part.tensors for part in self.parts)
+
+    def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
+        """Check every part."""
+        for part in self.parts:
+            part.check(anchors, candidates)
+
     def _split(self, rows: Rows) -> list[Rows]:
-        # A part's prepared tensors follow each other; each built-in similarity prepares exactly one.
-        return [(tensor,) for tensor in rows]
+        """Each part's own tensors; they follow each other in `rows`."""
+        ends = [sum(part.tensors for part in self.parts[:k]) for k in range(len(self.parts) + 1)]
+        return [rows[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
 
     def prepare(self, table: Embeddings) -> Rows:
         """The parts' tensors one after the other."""
-        return tuple(part.prepare(table)[0] for part in self.parts)
+        return tuple(tensor for part in self.parts for tensor in part.prepare(table))
 
     def between(self, a: Rows, c: Rows) -> Tensor:
         """The weighted sum of the parts."""
         each = zip(self.parts, self.weights, self._split(a), self._split(c), strict=True)
-        return torch.stack([weight * part.between(x, y) for part, weight, x, y in each]).sum(0)
+        first, *others = (weight * part.between(x, y) for part, weight, x, y in each)
+        return sum(others, first)
 
     def listed(self, a: Rows, c: Rows) -> Tensor:
         """The weighted sum of the parts."""
         each = zip(self.parts, self.weights, self._split(a), self._split(c), strict=True)
-        return torch.stack([weight * part.listed(x, y) for part, weight, x, y in each]).sum(0)
+        first, *others = (weight * part.listed(x, y) for part, weight, x, y in each)
+        return sum(others, first)
+
+    def numbers_per_pair(self, a: Rows, c: Rows) -> int:
+        """Those of all parts."""
+        each = zip(self.parts, self._split(a), self._split(c), strict=True)
+        return sum(part.numbers_per_pair(x, y) for part, x, y in each)
 
 
 @frozen
@@ -140,9 +203,24 @@ class MaxSim(Similarity):
 
     field: str = "tokens"
 
+    def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
+        """Also raise ValueError if the fields are no lists of token vectors of one length."""
+        Similarity.check(self, anchors, candidates)
+        a, c = tuple(anchors[self.field].shape), tuple(candidates[self.field].shape)
+        if len(a) != 3 or len(c) != 3 or a[2] != c[2]:
+            raise ValueError(f"The similarity {self} compares tokens (n, T, d) and (m, U, d), not shapes {a} and {c}.")
+
     def between(self, a: Rows, c: Rows) -> Tensor:
         """Sums of maxima."""
         return torch.einsum("itd,jud->ijtu", a[0], c[0]).amax(-1).sum(-1)
+
+    def listed(self, a: Rows, c: Rows) -> Tensor:
+        """Sums of maxima, row by row."""
+        return torch.einsum("ptd,pud->ptu", a[0], c[0]).amax(-1).sum(-1)
+
+    def numbers_per_pair(self, a: Rows, c: Rows) -> int:
+        """One for each pair of tokens."""
+        return max(1, a[0].shape[1] * c[0].shape[1])
 
 
 @frozen
@@ -151,18 +229,36 @@ class Given(Similarity):
 
     field: str = "scores"
 
+    @property
+    def tensors(self) -> int:
+        """The scores and the row numbers."""
+        return 2
+
+    def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
+        """Raise ValueError if the anchors have no scores or not one for each candidate."""
+        need_field(self, "anchors", anchors, self.field)
+        shape, wanted = tuple(anchors[self.field].shape), (len(anchors), len(candidates))
+        if shape != wanted:
+            raise ValueError(f"The similarity {self} needs one score for each pair, {wanted}, not {shape}.")
+
     def prepare(self, table: Embeddings) -> Rows:
-        """The scores on the anchors' side, the row number on the candidates'."""
+        """The scores, which only anchors have, and the row number, which only candidates need."""
         number = torch.arange(len(table), device=table.device)
-        return (table[self.field], number) if self.field in table else (number, number)
+        return (table[self.field] if self.field in table.fields else number, number)
 
     def between(self, a: Rows, c: Rows) -> Tensor:
         """The entries."""
-        return a[0][:, c[1]]
+        return a[0].index_select(1, c[1])
 
     def listed(self, a: Rows, c: Rows) -> Tensor:
         """The entries."""
         return a[0].gather(1, c[1][:, None]).squeeze(1)
+
+
+def _need_vectors(similarity: Similarity, anchors: Tensor, candidates: Tensor) -> None:
+    a, c = tuple(anchors.shape), tuple(candidates.shape)
+    if len(a) != 2 or len(c) != 2 or a[1] != c[1]:
+        raise ValueError(f"The similarity {similarity} compares vectors (n, d) and (m, d), not shapes {a} and {c}.")
 
 
 def _at_least_float32(rows: Tensor) -> Tensor:

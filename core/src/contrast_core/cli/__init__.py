@@ -1,0 +1,83 @@
+"""The command `contrast`. Parsing and listing never import torch; commands that need it import it when called."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from contrast_core import __version__
+from contrast_core.errors import ContrastError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar; the documentation is generated from it."""
+    top = argparse.ArgumentParser(prog="contrast", description="Contrastive learning from exchangeable parts.")
+    top.add_argument("--version", action="version", version=f"contrast {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    one = commands.add_parser("list", help="what is registered: recipes and components of all installed plugins")
+    one.add_argument("kind", nargs="?", help="one kind only: data, view, encoder, ... or recipe")
+
+    one = commands.add_parser("show", help="one component or recipe: arguments, defaults, equation, paper")
+    one.add_argument("name", help="full or short name; kind:name where several kinds share it")
+
+    one = commands.add_parser("plugins", help="the installed plugins, and why a broken one does not work")
+    one.add_argument("--json", action="store_true", help="machine-readable")
+
+    commands.add_parser("doctor", help="look for what is wrong with this installation; exit code 1 if something is")
+
+    one = commands.add_parser("run", help="train a recipe, evaluate it, write its report")
+    one.add_argument("recipe", nargs="?", help="a registered name (graph/meow) or the path of a TOML file")
+    one.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: the first free runs/NAME)")
+    one.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run, exactly")
+    one.add_argument("--open", action="store_true", help="open the report in a browser at the end")
+    _add_settings(one)
+
+    one = commands.add_parser("evaluate", help="evaluate the trained model of a run again")
+    one.add_argument("run", type=Path, metavar="RUN")
+    _add_settings(one)
+
+    one = commands.add_parser("report", help="write report.html of a run again")
+    one.add_argument("run", type=Path, metavar="RUN")
+    one.add_argument("--open", action="store_true", help="open it in a browser")
+
+    one = commands.add_parser("embed", help="embed every item of the run's data set, or of another one")
+    one.add_argument("run", type=Path, metavar="RUN")
+    one.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".safetensors, .npz or .csv")
+    _add_settings(one)
+    return top
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings",
+        help="a setting stronger than the recipe, e.g. --set training.epochs=20 (may be repeated)",
+    )  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; bad input ends with one sentence on standard error and exit code 2."""
+    given = parser().parse_args(arguments)
+    try:
+        if given.command in ("list", "show", "plugins", "doctor"):
+            from contrast_core.cli import look
+
+            sys.exit(getattr(look, given.command.replace("list", "list_"))(given))
+        from contrast_core.cli import work
+
+        sys.exit(getattr(work, given.command)(given))
+    except ContrastError as error:
+        print(f"contrast: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough.
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("contrast: interrupted.", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)

@@ -1,0 +1,132 @@
+"""Commands that train and embed: run, evaluate, report, embed. torch is imported here, not before."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from contrast_core.errors import ContrastError
+
+if TYPE_CHECKING:
+    from contrast_core.interfaces import Score
+    from contrast_core.training.fit import Progress as Told
+
+FORMATS = (".safetensors", ".npz", ".csv")
+
+
+def run(given: Namespace) -> int:
+    """contrast run RECIPE, or contrast run --resume RUN."""
+    if (given.recipe is None) == (given.resume is None):
+        raise ContrastError("Say what to run: a recipe (contrast run graph/meow), or --resume and a run folder.")
+    if given.resume is not None and (given.settings or given.out):
+        raise ContrastError("--resume goes on with the run as it was; --set and --out are for new runs.")
+    from contrast_core import runs
+
+    try:
+        with _progress() as told:
+            if given.resume is not None:
+                done = runs.resume(given.resume, progress=told)
+            else:
+                done = runs.run(given.recipe, set=given.settings, out=given.out, progress=told)
+    except KeyboardInterrupt:
+        print("Interrupted. Go on with: contrast run --resume RUN (its folder is under runs/ or your --out).",
+              file=sys.stderr)  # fmt: skip
+        raise
+    _print_scores(done.scores)
+    _tell_report(done.folder / "report.html", given.open)
+    return 0
+
+
+def evaluate(given: Namespace) -> int:
+    """contrast evaluate RUN."""
+    from contrast_core import runs
+
+    _print_scores(runs.evaluate(given.run, set=given.settings).scores)
+    return 0
+
+
+def report(given: Namespace) -> int:
+    """contrast report RUN."""
+    from contrast_core import runs
+
+    _tell_report(runs.write_report(given.run), given.open)
+    return 0
+
+
+def embed(given: Namespace) -> int:
+    """contrast embed RUN -o FILE."""
+    output: Path = given.output
+    if output.suffix not in FORMATS:
+        raise ContrastError(f"{output}: the file's ending must be one of {', '.join(FORMATS)}.")
+    import numpy
+    from safetensors.torch import save_file
+
+    from contrast_core import runs
+    from contrast_core.files import replacing
+
+    table = runs.embed(given.run, set=given.settings)
+    arrays = {**table.fields, **table.columns}
+    with replacing(output) as temporary:
+        if output.suffix == ".safetensors":
+            save_file(arrays, temporary)
+        elif output.suffix == ".npz":
+            with temporary.open("wb") as file:
+                numpy.savez(file, **{name: tensor.numpy() for name, tensor in arrays.items()})
+        else:
+            names = [name for name in ("sample", "label") if name in arrays]
+            header = ",".join([*names, *(f"z{i}" for i in range(table.z.shape[1]))])
+            columns = [arrays[name][:, None].double() for name in names]
+            rows = numpy.concatenate([column.numpy() for column in [*columns, table.z.double()]], axis=1)
+            formats = ["%d"] * len(names) + ["%.9g"] * table.z.shape[1]
+            numpy.savetxt(temporary, rows, fmt=formats, delimiter=",", header=header, comments="")
+    print(f"{len(table)} rows of {table.z.shape[1]} numbers in {output}")
+    return 0
+
+
+@contextmanager
+def _progress() -> Iterator[Told]:
+    """A progress bar on standard error that appears with the first step."""
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = None
+
+        def told(done: int, steps: int, text: str) -> None:
+            nonlocal task
+            if task is None:
+                task = bar.add_task(text, total=steps)
+            bar.update(task, completed=done, total=steps, description=text)
+
+        yield told
+
+
+def _print_scores(scores: Mapping[str, Sequence[Score]]) -> None:
+    for name, found in scores.items():
+        splits = list(dict.fromkeys(score.split for score in found))
+        table = Table(title=name, title_justify="left")
+        table.add_column("")
+        for split in splits:
+            table.add_column(split, justify="right")
+        for metric in dict.fromkeys(score.metric for score in found):
+            cells = {s.split: _cell(s) for s in found if s.metric == metric}
+            table.add_row(metric, *(cells.get(split, "") for split in splits))
+        Console().print(table)
+
+
+def _cell(score: Score) -> str:
+    return f"{score.mean:.4f}" + (f" ± {score.deviation:.4f}" if score.deviation is not None else "")
+
+
+def _tell_report(path: Path, show: bool) -> None:
+    print(f"Report: {path.resolve().as_uri()}")
+    if show:
+        # On a machine without a browser this does nothing, and the line above says where the report is.
+        webbrowser.open(path.resolve().as_uri())

@@ -1,0 +1,154 @@
+"""One's own numbers: a CSV file, or the arrays of a NumPy file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, final
+
+import numpy
+import torch
+from torch import Tensor
+
+from contrast_core.data.files import Columns, read_arrays, read_csv
+from contrast_core.data.splits import check_fractions, seeded_split
+from contrast_core.interfaces import Data, Flow, Split
+
+
+@final
+class Table(Data):
+    """A numeric table with a row an item, and a label a row if wanted.
+
+    A batch of B items holds `features` (B, k) float32 and `sample` (B,) int64; with labels also `label` (B,)
+    int64, -1 where unknown or not shown. The split "all" has every class in proportion; rows of unknown label
+    train.
+
+    The file, by its ending:
+        .csv  the first line names the columns; every column but `label`, `name` and those in `ignore` is a
+              feature. Cells are finite numbers; an empty label is an unknown one.
+        .npy  one array (n, k), without labels.
+        .npz  the array `features` (n, k), and the array (n,) that `label` names, and the array (n,) that
+              `name` names.
+
+    Args:
+        path: the file.
+        label: the column (or array) of the labels, texts or whole numbers; left out, there are none.
+        name: the column (or array) that names the items for people; left out, they are numbered.
+        ignore: columns of a CSV file that are no features.
+        delimiter: between the cells of a CSV file.
+        standardise: subtract each feature's mean and divide by its (population) deviation, computed on the
+            "train" rows
+            of the split, on "all" rows, or "none". A constant feature becomes zero. They are statistics of
+            this file: embedding another file with a trained model standardises that one by its own.
+        validation: fraction of the rows to choose a probe on.
+        test: fraction of the rows to test a probe on.
+        split_seed: of the split.
+        shown: whose labels batches hold: of the "train" rows, so that a supervised objective never sees a
+            label that is tested on, or of "all" or "none". Evaluators always see all labels.
+
+    Raises:
+        ValueError: for fractions that leave nothing to train on; when loading, for a file that is none of
+            these, is empty, or does not fit: the sentence names file, line and column.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        label: str | None = None,
+        name: str | None = None,
+        ignore: Sequence[str] = (),
+        delimiter: str = ",",
+        standardise: Literal["train", "all", "none"] = "train",
+        validation: float = 0.1,
+        test: float = 0.4,
+        split_seed: int = 0,
+        shown: Literal["train", "all", "none"] = "train",
+    ):
+        check_fractions(validation, test)
+        if len(delimiter) != 1:
+            raise ValueError(f"delimiter must be one character, not {delimiter!r}.")
+        self.gives = ("features", "sample", *(("label", "embedding.label") if label is not None else ()))
+        self.path, self.columns = path, Columns(label, name, tuple(ignore), delimiter)
+        self.standardise, self.shown = standardise, shown
+        self.validation, self.test, self.split_seed = validation, test, split_seed
+        self._features, self._names, self._classes = torch.empty(0, 0), (), ()
+        self._labels: Tensor | None = None
+        self._shown: Tensor | None = None
+        self._splits: Mapping[str, Split] = {}
+        self._names: Sequence[str]
+        self._classes: Sequence[str]
+
+    def load(self) -> None:
+        """Read, check, split and standardise the table."""
+        ending = self.path.suffix.lower()
+        if ending not in (".csv", ".npy", ".npz"):
+            raise ValueError(f"{self.path.name} must be a .csv, .npy or .npz file, by its ending.")
+        found = (read_csv if ending == ".csv" else read_arrays)(self.path, self.columns)
+        count = len(found.features)
+        self._names = found.names or [f"row {number + 1}" for number in range(count)]
+        if found.labels is not None:
+            self._classes = _ordered({text for text in found.labels if text})
+            number = {text: place for place, text in enumerate(self._classes)} | {"": -1}
+            self._labels = torch.tensor([number[text] for text in found.labels])
+        self._splits = {"all": self._split(count)}
+        self._features = torch.from_numpy(self._standardised(found.features)).float()
+        if self._labels is not None:
+            rows = {"train": self._splits["all"].train, "all": torch.arange(count), "none": torch.arange(0)}
+            self._shown = torch.full_like(self._labels, -1)
+            self._shown[rows[self.shown]] = self._labels[rows[self.shown]]
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def batch(self, items: Tensor) -> Flow:
+        """Features, numbers and shown labels of the items."""
+        batch = {"features": self._features[items], "sample": items}
+        return batch if self._shown is None else {**batch, "label": self._shown[items]}
+
+    @property
+    def labels(self) -> Tensor | None:
+        """The classes by number, (n,) int64, -1 where unknown; None without a label column."""
+        return self._labels
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The labels' texts in order: whole numbers by size, otherwise by alphabet."""
+        return self._classes
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The items' names."""
+        return self._names
+
+    @property
+    def splits(self) -> Mapping[str, Split]:
+        """The split "all"."""
+        return self._splits
+
+    @property
+    def source(self) -> str:
+        """The file's name and the table's size."""
+        return f"{self.path.name}: {len(self)} rows, {self._features.shape[1]} features"
+
+    def _split(self, count: int) -> Split:
+        labels = torch.zeros(count, dtype=torch.int64) if self._labels is None else self._labels
+        known, unknown = (labels >= 0).nonzero().squeeze(1), (labels < 0).nonzero().squeeze(1)
+        split = seeded_split(labels[known], self.validation, self.test, self.split_seed)
+        train = torch.cat([known[split.train], unknown]).sort().values
+        return Split(train=train, val=known[split.val], test=known[split.test])
+
+    def _standardised(self, features: numpy.ndarray) -> numpy.ndarray:
+        if self.standardise == "none":
+            return features
+        rows = features[self._splits["all"].train.numpy()] if self.standardise == "train" else features
+        mean, deviation = rows.mean(0), rows.std(0)
+        # A column of one large number has a deviation of rounding errors, not of exactly zero.
+        constant = deviation <= 1e-12 * numpy.maximum(1.0, numpy.abs(mean))
+        return numpy.where(constant, 0.0, (features - mean) / numpy.where(constant, 1.0, deviation))
+
+
+def _ordered(texts: set[str]) -> list[str]:
+    try:
+        return sorted(texts, key=int)
+    except ValueError:
+        return sorted(texts)

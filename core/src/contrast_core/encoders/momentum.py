@@ -1,0 +1,91 @@
+"""A teacher that follows its student slowly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import final
+
+import torch
+
+from contrast_core.embeddings import Embeddings
+from contrast_core.errors import did_you_mean
+from contrast_core.interfaces import Encoder, Flow
+
+
+@final
+class Momentum(Encoder):
+    """Any encoder (the student, theta_q) and a copy of it without gradients (the teacher, theta_k):
+
+        theta_k <- momentum theta_k + (1 - momentum) theta_q        after each optimiser step
+
+    Gives the student's tables under their names, and the teacher's, detached, under `NAME-teacher`; the
+    column `source` is "student" or "teacher". Evaluation and export use the student.
+
+    The teacher starts as an exact copy when the layers are built, and first moves after the first step. He et
+    al. (Momentum Contrast for Unsupervised Visual Representation Learning, CVPR 2020, algorithm 1) update it
+    at the end of a step too; their code does so at the start of the next one, which gives the same sequence,
+    because the one update more, before the first step, averages two equal networks.
+
+    Buffers of the teacher are copied from the student after each step, not averaged. In training, batch
+    normalisation in the teacher uses the statistics of its own batch, as in MoCo; MoCo's shuffling between
+    devices, which keeps these statistics from telling the positive pair, has no counterpart in one process:
+    prefer encoders without it.
+
+    Args:
+        encoder: the student.
+        tables: whose teacher's counterparts are given; left out, all.
+        momentum: from 0 (the teacher is the student of the step before) to 1 (it never moves).
+
+    Raises:
+        ValueError: if the momentum is outside [0, 1], or the student gives no such table.
+    """
+
+    def __init__(self, encoder: Encoder, tables: Sequence[str] | None = None, momentum: float = 0.999):
+        super().__init__()
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"momentum = {momentum} must be from 0 to 1; usual values are 0.99 to 0.9999.")
+        have = [name for name in encoder.gives if "." not in name]
+        for table in tables or ():
+            if table not in have:
+                raise ValueError(
+                    f"The encoder gives no table '{table}', only {', '.join(have)}.{did_you_mean(table, have)}"
+                )
+        self.encoder, self.momentum = encoder, momentum
+        self.tables = tuple(have if tables is None else tables)
+        self.embedding = encoder.embedding
+        self.needs = tuple(encoder.needs)
+        taught = [name.partition(".") for name in encoder.gives if name.partition(".")[0] in self.tables]
+        self.gives = (
+            *encoder.gives,
+            *(f"{table}.source" for table in have),
+            *(f"{table}-teacher{dot}{column}" for table, dot, column in taught),
+            *(f"{table}-teacher.source" for table in self.tables),
+        )
+        self.teacher: Encoder
+
+    def prepare(self, flow: Flow) -> None:
+        """Build the student's layers, then copy it."""
+        self.encoder.prepare(flow)
+        self.teacher = deepcopy(self.encoder).requires_grad_(False)
+
+    def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
+        """The student's tables and the teacher's."""
+        found = {name: table.with_columns(source="student") for name, table in self.encoder(flow).items()}
+        with torch.no_grad():
+            taught: Mapping[str, Embeddings] = self.teacher(flow)
+        for name in self.tables:
+            found[f"{name}-teacher"] = taught[name].detach().with_columns(source="teacher")
+        return found
+
+    def embed(self, flow: Flow) -> Embeddings:
+        """The student's embedding."""
+        return self.encoder.embed(flow)
+
+    @torch.no_grad()
+    def after_update(self) -> None:
+        """One step of the teacher towards the student."""
+        for slow, fast in zip(self.teacher.parameters(), self.encoder.parameters(), strict=True):
+            slow.mul_(self.momentum).add_(fast, alpha=1 - self.momentum)
+        for slow, fast in zip(self.teacher.buffers(), self.encoder.buffers(), strict=True):
+            slow.copy_(fast)

@@ -1,0 +1,1 @@
+"""Evaluators: scikit-learn's classifiers and clusterings on the frozen embedding."""

@@ -1,0 +1,1 @@
+"""Memories: rows kept between steps, every bit of them in persistent buffers."""

@@ -1,0 +1,132 @@
+"""InfoNCE and its decoupled form: a log-denominator minus the mean positive logit."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Literal, final
+
+import torch
+from torch import Tensor
+
+from contrast_core.interfaces import Objective, Outputs, Term
+from contrast_core.objectives.rows import (
+    attraction,
+    average,
+    contrast,
+    mean_weight,
+    repulsion,
+    similarity_or_cosine,
+)
+from contrast_core.objectives.temperature import LogitScale
+from contrast_core.pairs import Pairs
+from contrast_core.pairwise import Temperature
+from contrast_core.similarity import Similarity
+
+
+class _AgainstPositives(Objective):
+    """L = mean_i [ denominator_i - mean_{p in P_i} l_ip ], l = s / t, for any denominator.
+
+    Args:
+        pairs: name of the pairs, anchors (n rows) and candidates (m rows).
+        temperature: t.
+        learnable_temperature: learn log(1/t).
+        maximum_scale: the largest 1/t that learning may reach.
+        similarity: s; cosine of z by default, so rows need not be of unit length.
+        directions: "both" is the mean of this loss and the same with anchors and candidates exchanged, as in
+            CLIP.
+        normalise_weights: divide weights of negatives by their row mean over all candidates, so that learned
+            weights can't lower the loss by shrinking together.
+    """
+
+    def __init__(
+        self,
+        pairs: str = "pairs",
+        temperature: float = 0.1,
+        learnable_temperature: bool = False,
+        maximum_scale: float = 100.0,
+        similarity: Similarity | None = None,
+        directions: Literal["one", "both"] = "one",
+        normalise_weights: bool = False,
+    ):
+        super().__init__()
+        self.needs = (pairs,)
+        self.pairs, self.directions, self.normalise_weights = pairs, directions, normalise_weights
+        self.similarity = similarity_or_cosine(similarity)
+        self.temperature = LogitScale(temperature, learnable_temperature, maximum_scale)
+
+    @abstractmethod
+    def denominator(self, pairs: Pairs, temperature: Temperature) -> Tensor:
+        """The log-denominator, (n,), -inf where there is nothing in it."""
+
+    def forward(self, outputs: Outputs) -> Term:
+        """The loss of the named pairs; rows that lack a positive or a denominator are dropped and counted."""
+        pairs = outputs.pairs[self.pairs]
+        forth = self._one_way(pairs)
+        scalars = {**self._mean_weight(pairs), **self.temperature.scalars()}
+        if self.directions == "one":
+            return Term(forth.value, forth.rows, forth.dropped, scalars=scalars)
+        back = self._one_way(pairs.swapped())
+        value = (forth.value + back.value) / 2
+        return Term(value, forth.rows + back.rows, forth.dropped + back.dropped, scalars=scalars)
+
+    def after_update(self) -> None:
+        """Keep the learned temperature within its limit."""
+        self.temperature.clamp()
+
+    def _one_way(self, pairs: Pairs) -> Term:
+        temperature = self.temperature()
+        positive, weight = attraction(pairs, self.similarity, temperature)
+        denominator = self.denominator(pairs, temperature)
+        return average(denominator - positive, (weight > 0) & (denominator > -math.inf))
+
+    @torch.no_grad()
+    def _mean_weight(self, pairs: Pairs) -> dict[str, float]:
+        # Worth a pass over all pairs only where weights can drift, or where they are averaged anyway.
+        negatives = pairs.negatives
+        if negatives.binary or not (negatives.differentiable or self.normalise_weights):
+            return {}
+        weights = mean_weight(pairs, negatives, self.similarity)
+        return {"weight_mean": float(weights.mean())} if len(weights) else {}
+
+
+@final
+class InfoNCE(_AgainstPositives):
+    """InfoNCE, NT-Xent, CLIP and MoCo's loss, by the pairs it is given.
+
+    L = mean_i [ log sum_j d_ij exp(l_ij) - mean_{p in P_i} l_ip ], l_ij = s_ij / t, with d_ij = 1 for a
+    positive and w_ij, the negative's weight, otherwise. A candidate that is both positive and negative counts
+    as positive, once. Weights of positives share the attraction out and are not in the denominator. See
+    `_AgainstPositives` for the arguments. Shapes: anchors (n, d), candidates (m, d); the value is a scalar.
+
+    Raises:
+        ValueError: if the temperature is not positive, or starts beyond `maximum_scale`.
+
+    Papers: arXiv 1807.03748 (InfoNCE), 2002.05709 (NT-Xent), 1911.05722 (MoCo), 2103.00020 (CLIP, both
+        directions).
+    MoCo v3 multiplies by 2 t: set the recipe's factor.
+    """
+
+    def denominator(self, pairs: Pairs, temperature: Temperature) -> Tensor:
+        """Positives and negatives."""
+        return contrast(pairs, self.similarity, temperature, self.normalise_weights)
+
+
+@final
+class DCL(_AgainstPositives):
+    """Decoupled contrastive loss: negatives alone are in the denominator, which may make it negative.
+
+    L = mean_i [ log sum_j w_ij exp(l_ij) - mean_{p in P_i} l_ip ], over the negatives' relation exactly as it
+    is: with the weights of MEOW, or with AdaMEOW's learned ones, which include the anchor's own positive. See
+    `_AgainstPositives` for the arguments. Shapes: anchors (n, d), candidates (m, d); the value is a scalar.
+
+    Raises:
+        ValueError: if the temperature is not positive, or starts beyond `maximum_scale`.
+
+    Paper: arXiv 2110.06848; MEOW adds the weights. A row without negatives is dropped, like one without
+        positives.
+    """
+
+    def denominator(self, pairs: Pairs, temperature: Temperature) -> Tensor:
+        """Negatives only."""
+        return repulsion(pairs, pairs.negatives, self.similarity, temperature, self.normalise_weights)

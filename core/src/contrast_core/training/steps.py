@@ -1,0 +1,22 @@
+"""The ordinary training step; unusual methods bring their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import final
+
+from contrast_core.interfaces import Flow, Step, Term
+from contrast_core.training.context import Context
+
+
+@final
+class Ordinary(Step):
+    """Outputs, terms, backward, update: one step on the sum of all terms."""
+
+    def run(self, context: Context, batch: Flow) -> Mapping[str, Term]:
+        """Train on one batch."""
+        outputs = context.outputs(batch)
+        terms = context.terms(outputs)
+        context.backward(terms)
+        context.update(outputs)
+        return terms

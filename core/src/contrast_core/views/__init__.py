@@ -1,0 +1,1 @@
+"""Views for any kind of data; those of a domain are in its plugin."""

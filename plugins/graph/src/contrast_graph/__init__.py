@@ -1,0 +1,1 @@
+"""contrast-graph: MEOW and AdaMEOW on heterogeneous graphs, as parts for contrast."""

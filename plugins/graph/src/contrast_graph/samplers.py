@@ -1,0 +1,140 @@
+"""Pairs of MEOW and AdaMEOW: negatives weighed by clusterings or by a network, and prototypes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import final
+
+import torch
+from contrast_core.embeddings import Embeddings, cat
+from contrast_core.interfaces import Flow, PairSampler
+from contrast_core.pairs import Pairs
+from contrast_core.relations import differing, learned, same
+from torch import Tensor, nn
+
+
+@final
+class WeightedNegatives(PairSampler):
+    """Every anchor with its own candidate as positive, and all others as negatives of weight
+
+        w_ij = number of clusterings in which i and j lie in different clusters, 0 .. M.
+
+    So w_ii = 0, and a candidate that shares the anchor's cluster everywhere, likely a false negative, is left out.
+    The two tables hold the same samples in the same order; nothing else is asked of the encoder. Clusters are those of
+    the candidates.
+
+    Args:
+        anchors, candidates: tables; memory: a `graph/clusters` memory, written from the candidates; name: of the pairs.
+
+    Paper: MEOW, SDM 2023, hard weights.
+    """
+
+    def __init__(
+        self, anchors: str = "coarse", candidates: str = "fine", memory: str = "clusters", name: str = "pairs"
+    ):
+        super().__init__()
+        self.anchors, self.candidates, self.memory, self.name = anchors, candidates, memory, name
+        self.needs, self.gives = (anchors, candidates, memory), (name,)
+
+    def forward(self, flow: Flow) -> Mapping[str, Pairs]:
+        """The one set of pairs.
+
+        Raises:
+            ValueError: if the tables hold different samples.
+        """
+        anchors, candidates = flow[self.anchors], flow[self.candidates]
+        clusters = flow[self.memory].assignments(candidates.z)
+        a, c = _same_samples(anchors, candidates, self.anchors, self.candidates)
+        a, c = a.with_columns(cluster=clusters), c.with_columns(cluster=clusters)
+        return {self.name: Pairs(a, c, same("sample"), differing("cluster"))}
+
+
+@final
+class ClusterPrototypes(PairSampler):
+    """Every anchor, once for each clustering, with its cluster's prototype as positive and the others as negatives.
+
+    Args:
+        anchors: a table; assigned: the table whose rows decide the clusters; memory: a `graph/clusters` memory.
+
+    Paper: MEOW, SDM 2023; prototypes after PCL, ICLR 2021.
+    """
+
+    def __init__(
+        self, anchors: str = "coarse", assigned: str = "fine", memory: str = "clusters", name: str = "prototypes"
+    ):
+        super().__init__()
+        self.anchors, self.assigned, self.memory, self.name = anchors, assigned, memory, name
+        self.needs, self.gives = (anchors, assigned, memory), (name,)
+
+    def forward(self, flow: Flow) -> Mapping[str, Pairs]:
+        """The one set of pairs, M n anchors."""
+        anchors, assigned = _same_samples(flow[self.anchors], flow[self.assigned], self.anchors, self.assigned)
+        clusters = flow[self.memory].assignments(assigned.z)
+        repeated = cat([anchors.with_columns(clustering=m, cluster=clusters[:, m]) for m in range(clusters.shape[1])])
+        of_clustering = same("clustering")
+        own = of_clustering & same("cluster")
+        return {self.name: Pairs(repeated, flow[self.memory].read(), own, of_clustering & ~same("cluster"))}
+
+
+@final
+class WeightNetwork(nn.Module):
+    """w(a, c) = sigmoid(w_2 . tanh(W_1 (a + c) + b_1) + b_2), for every pair of rows.
+
+    W_1 is applied to the rows, not to the pairs: W_1 (a + c) = W_1 a + W_1 c, so a pair costs `hidden` numbers and not
+    `width`.
+    """
+
+    def __init__(self, width: int, hidden: int = 16):
+        super().__init__()
+        self.rows = nn.Linear(width, hidden)
+        self.pairs = nn.Linear(hidden, 1)
+
+    def anchor_rows(self, a: Tensor) -> Tensor:
+        """W_1 a + b_1, (n, hidden)."""
+        return self.rows(a)  # type: ignore[no-any-return]
+
+    def candidate_rows(self, c: Tensor) -> Tensor:
+        """W_1 c, (m, hidden)."""
+        return c @ self.rows.weight.T
+
+    def between(self, a: Tensor, c: Tensor) -> Tensor:
+        """Weights of broadcast rows (..., hidden), in (0, 1)."""
+        return torch.sigmoid(torch.tanh(a + c) @ self.pairs.weight[0] + self.pairs.bias)
+
+    def forward(self, a: Tensor, c: Tensor) -> Tensor:
+        """Weights of broadcast rows (..., width), in (0, 1)."""
+        return self.between(self.anchor_rows(a), self.candidate_rows(c))
+
+
+@final
+class AdaptiveNegatives(PairSampler):
+    """Every anchor with its own candidate as positive, and all candidates, its own too, weighed by a network.
+
+    The network is trained with the rest. Note that the loss falls without bound when all weights shrink; the objective
+    `core/dcl` with `normalise_weights = true` divides them by their mean over each row, which removes that way out.
+
+    Args:
+        anchors, candidates: tables; hidden: units of the network; name: of the pairs.
+
+    Paper: AdaMEOW, IEEE TKDE 2024, soft weights.
+    """
+
+    def __init__(self, anchors: str = "fine", candidates: str = "coarse", hidden: int = 16, name: str = "pairs"):
+        super().__init__()
+        self.anchors, self.candidates, self.hidden, self.name = anchors, candidates, hidden, name
+        self.needs, self.gives = (anchors, candidates), (name,)
+
+    def prepare(self, flow: Flow) -> None:
+        """Make the network in the width of the rows."""
+        self.network = WeightNetwork(flow[self.anchors].z.shape[1], self.hidden)
+
+    def forward(self, flow: Flow) -> Mapping[str, Pairs]:
+        """The one set of pairs."""
+        a, c = _same_samples(flow[self.anchors], flow[self.candidates], self.anchors, self.candidates)
+        return {self.name: Pairs(a, c, same("sample"), learned(self.network))}
+
+
+def _same_samples(a: Embeddings, b: Embeddings, a_name: str, b_name: str) -> tuple[Embeddings, Embeddings]:
+    if not torch.equal(a["sample"], b["sample"]):
+        raise ValueError(f"The tables '{a_name}' and '{b_name}' must hold the same samples in the same order.")
+    return a, b
