@@ -1,6 +1,6 @@
 """Set up the environment and run the project's jobs with any Python >= 3.11; standard library only.
 
-    python3 dev.py setup | demo | test | lint | docs | bench
+python3 dev.py setup | demo | test | lint | docs | bench
 """
 
 from __future__ import annotations
@@ -86,14 +86,17 @@ def docs() -> None:
 
 def bench() -> None:
     """Run the benchmarks; each prints a table with both sides measured in the same run."""
-    for script in [*sorted(ROOT.glob("benchmarks/*.py")), *sorted(ROOT.glob("plugins/*/benchmarks/speed*.py"))]:
+    for script in [
+        *sorted(ROOT.glob("benchmarks/*.py")),
+        *sorted(ROOT.glob("plugins/*/benchmarks/speed*.py")),
+    ]:
         run(PYTHON, script)
 
 
 JOBS = {"setup": setup, "demo": demo, "test": test, "lint": lint, "docs": docs, "bench": bench}
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - the one file that an older Python may meet
         sys.exit("contrast needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")
     if len(sys.argv) < 2 or sys.argv[1] not in JOBS:
         sys.exit(__doc__)

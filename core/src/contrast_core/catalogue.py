@@ -15,11 +15,12 @@ def entries() -> tuple[dict[str, Any], ...]:
     return tuple(tomllib.loads(text)["plugin"])
 
 
-def provider_of(name: str) -> str | None:
-    """The distribution that carries a component, recipe or domain of that name, installed or not."""
+def provider_of(name: str) -> dict[str, Any] | None:
+    """The entry of the plugin that carries the domain of `domain/name`, or a published system of that name."""
+    domain, _, system = name.rpartition("/")
     for entry in entries():
-        names = {*entry.get("components", ()), *entry.get("recipes", ())}
-        tails = {n.rpartition("/")[2] for n in names}
-        if name in names or name in tails or name.partition("/")[0] == entry["domain"]:
-            return str(entry["distribution"])
+        if domain == entry["domain"] or (
+            not domain and system.lower() in {s.lower() for s in entry["systems"]}
+        ):
+            return entry
     return None

@@ -92,7 +92,9 @@ class _Builder:
     def required(self, kind: str, interface: type) -> Any:
         section = self.recipe.single(kind)
         if section is None:
-            raise ContrastError(f'{self.recipe.source.file}: a recipe needs a section [{kind}] with use = "domain/name".')
+            raise ContrastError(
+                f'{self.recipe.source.file}: a recipe needs a section [{kind}] with use = "domain/name".'
+            )
         return self.build(section, interface)
 
     def build(self, section: Section, interface: type) -> Any:
@@ -125,11 +127,16 @@ class _Builder:
             for choice in _choices(wanted):
                 if choice is Path and isinstance(value, str):
                     return self._path(section, key, value)
-                interface = next((i for i in INTERFACES if inspect.isclass(choice) and issubclass(choice, i)), None)
+                interface = next(
+                    (i for i in INTERFACES if inspect.isclass(choice) and issubclass(choice, i)), None
+                )
                 if interface is not None and isinstance(value, str | dict):
                     table = {"use": value} if isinstance(value, str) else value
                     inner = {k: v for k, v in table.items() if k != "use"}
-                    return self.build(Section(f"{section.path}.{key}", str(table.get("use", "")), inner, section.source), interface)
+                    return self.build(
+                        Section(f"{section.path}.{key}", str(table.get("use", "")), inner, section.source),
+                        interface,
+                    )
             return NotImplemented
 
         return special
@@ -155,7 +162,9 @@ def _taken(section: Section, key: str, kind: type, default: Any) -> tuple[Any, S
     """A key that belongs to the pipeline rather than to the component, and the section without it."""
     value = section.options.get(key, default)
     if not isinstance(value, (int, float) if kind is float else kind):
-        raise ContrastError(f"{section.where(key)}: '{key}' must be {'a number' if kind is float else 'true or false'}.")
+        raise ContrastError(
+            f"{section.where(key)}: '{key}' must be {'a number' if kind is float else 'true or false'}."
+        )
     rest = {k: v for k, v in section.options.items() if k != key}
     return value, Section(section.path, section.use, rest, section.source)
 
@@ -166,13 +175,20 @@ def _check_fit(composition: Composition, labels: Mapping[int, str]) -> None:
     source = composition.recipe.source
     given = {name: labels[id(data)] for name in data.gives}
 
+    def offers(part: Any) -> list[str]:
+        # A memory gives itself, under the name of its section.
+        own = [labels[id(part)].partition(" ")[0].rpartition(".")[2]] if isinstance(part, Memory) else []
+        return sorted({*part.gives, *own})
+
     def require(part: Any, upstream: Iterable[Any]) -> None:
         for need in part.needs:
             if need not in given:
                 label = labels[id(part)]
-                sides = [f"{labels[id(p)]} gives {', '.join(sorted(set(p.gives))) or 'nothing'}" for p in upstream]
+                sides = [f"{labels[id(p)]} gives {', '.join(offers(p)) or 'nothing'}" for p in upstream]
                 where = source.where(label.partition(" ")[0])
-                raise ContrastError(f"{where}: {label} needs '{need}', but {' and '.join(sides) or 'nothing is before it'}.")
+                raise ContrastError(
+                    f"{where}: {label} needs '{need}', but {' and '.join(sides) or 'nothing is before it'}."
+                )
 
     def pass_through(part: Any, upstream: Iterable[Any]) -> None:
         require(part, upstream)

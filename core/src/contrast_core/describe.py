@@ -37,14 +37,21 @@ def describe(component: Component) -> Description:
     module, _, name = component.target.partition(":")
     path = _source(module)
     if path is None:
-        raise ContrastError(f"The module {module} of {component.name} can't be found: is its distribution complete?")
+        raise ContrastError(
+            f"The module {module} of {component.name} can't be found: is its distribution complete?"
+        )
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = next((n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name == name), None)
+    found = next(
+        (n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name == name), None
+    )
     if found is None:
         raise ContrastError(f"{module} defines no '{name}', which {component.name} names as its class.")
     owner, constructor = _constructor(found, tree)
     arguments = _arguments(constructor) if constructor else _fields(found)
-    notes = {name: _attribute(found, name) or _attribute(constructor, f"self.{name}") for name in ("needs", "gives")}
+    notes = {
+        name: _attribute(found, name) or _attribute(constructor, f"self.{name}")
+        for name in ("needs", "gives")
+    }
     texts = dict.fromkeys(ast.get_docstring(node) or "" for node in (found, owner))
     return Description(arguments, "\n\n".join(filter(None, texts)), notes["needs"], notes["gives"])
 
@@ -100,7 +107,9 @@ def _fields(found: ast.AST) -> list[Argument]:
 
 
 def _argument(name: str, annotation: ast.expr | None, default: ast.expr | None) -> Argument:
-    return Argument(name, ast.unparse(annotation) if annotation else "", ast.unparse(default) if default else "")
+    return Argument(
+        name, ast.unparse(annotation) if annotation else "", ast.unparse(default) if default else ""
+    )
 
 
 def _attribute(found: ast.AST | None, name: str) -> str:

@@ -47,11 +47,15 @@ class Embeddings:
         for name, tensor in (*self.fields.items(), *self.columns.items()):
             shape = tuple(tensor.shape)
             if not shape:
-                raise ValueError(f"'{name}' is a single number; a table needs one entry for each row, (n, ...).")
+                raise ValueError(
+                    f"'{name}' is a single number; a table needs one entry for each row, (n, ...)."
+                )
             if shape[0] != rows:
                 raise ValueError(f"'{name}' has shape {shape}, but the field '{first}' has {rows} rows.")
         if both := sorted(self.fields.keys() & self.columns.keys()):
-            raise ValueError(f"'{both[0]}' is a field and a column of one table; give one of them another name.")
+            raise ValueError(
+                f"'{both[0]}' is a field and a column of one table; give one of them another name."
+            )
 
     @classmethod
     def of(cls, z: Tensor, **columns: Value) -> Embeddings:
@@ -134,6 +138,8 @@ def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         shapes = {tuple(tensor.shape[1:]) for tensor in tensors}
         if len(shapes) > 1:
             listed = ", ".join(str(("n", *shape)).replace("'n'", "n") for shape in sorted(shapes))
-            raise ValueError(f"'{name}' has rows of different shapes in the tables to put together: {listed}.")
+            raise ValueError(
+                f"'{name}' has rows of different shapes in the tables to put together: {listed}."
+            )
         joined[name] = torch.cat(tensors)
     return joined

@@ -48,16 +48,16 @@ class Pipeline(nn.Module):
         """Let every part build what depends on the data, in order, on a first batch."""
         flow: dict[str, Any] = dict(batch)
         with torch.no_grad():
-            for part in [*self.views.values(), self.encoder, *self.late_views.values()]:
+            for part in self._transforming():
                 part.prepare(flow)
                 flow.update(part(flow))
-        for part in [*self.memories.values(), *self.samplers.values(), *self.objectives.values()]:
+        for part in self._comparing():
             part.prepare(flow)
 
     def forward(self, batch: Flow) -> Outputs:
         """From a batch to tables and pairs."""
         flow: dict[str, Any] = dict(batch)
-        for part in [*self.views.values(), self.encoder, *self.late_views.values()]:
+        for part in self._transforming():
             flow.update(part(flow))
         self._write("before-pairs", flow)
         flow.update(self.memories)
@@ -79,7 +79,9 @@ class Pipeline(nn.Module):
             for key, term in ({"": found} if isinstance(found, Term) else found).items():
                 label = f"{name}/{key}" if key else name
                 if not torch.isfinite(term.value):
-                    raise ContrastError(f"The loss term '{label}' became {term.value.item()}; training stopped.")
+                    raise ContrastError(
+                        f"The loss term '{label}' became {term.value.item()}; training stopped."
+                    )
                 weight = term.weight * self.weights[name]
                 terms[label] = Term(term.value, term.rows, term.dropped, weight, term.scalars)
         return terms
@@ -98,6 +100,12 @@ class Pipeline(nn.Module):
             flow.update(view(flow))
         encoder: Encoder = self.encoder
         return encoder.embed(flow)
+
+    def _transforming(self) -> list[Any]:
+        return [*self.views.values(), self.encoder, *self.late_views.values()]
+
+    def _comparing(self) -> list[Any]:
+        return [*self.memories.values(), *self.samplers.values(), *self.objectives.values()]
 
     def _write(self, when: str, flow: Mapping[str, Any]) -> None:
         for memory in self.memories.values():

@@ -1,16 +1,16 @@
 """Recipes: a pipeline, a data set, a training plan and an evaluation in one TOML file. No torch here.
 
-    [recipe]          name, title, summary, paper
-    [data]            use = "domain/name", and its options
-    [view.NAME]       use; after_encoder = true for one that works on embeddings
-    [encoder]         use
-    [memory.NAME]     use
-    [sampler.NAME]    use
-    [objective.NAME]  use; weight = factor of its terms
-    [step]            use (only for unusual training strategies)
-    [training]        see `Training`
-    [evaluation.NAME] use
-    [[stage]]         optional: stages in sequence; each may replace any of the sections above
+[recipe]          name, title, summary, paper
+[data]            use = "domain/name", and its options
+[view.NAME]       use; after_encoder = true for one that works on embeddings
+[encoder]         use
+[memory.NAME]     use
+[sampler.NAME]    use
+[objective.NAME]  use; weight = factor of its terms
+[step]            use (only for unusual training strategies)
+[training]        see `Training`
+[evaluation.NAME] use
+[[stage]]         optional: stages in sequence; each may replace any of the sections above
 """
 
 from __future__ import annotations
@@ -154,7 +154,9 @@ class Recipe:
 
     def named(self, kind: str) -> dict[str, Section]:
         """The sections of a kind by their names, in order."""
-        return {name: self._section(f"{kind}.{name}", table) for name, table in self.tree.get(kind, {}).items()}
+        return {
+            name: self._section(f"{kind}.{name}", table) for name, table in self.tree.get(kind, {}).items()
+        }
 
     @property
     def training(self) -> Training:
@@ -177,7 +179,9 @@ class Recipe:
         made = []
         for number, stage in enumerate(stages):
             changes = {key: value for key, value in stage.items() if key != "name"}
-            made.append((str(stage.get("name", number + 1)), Recipe(_merged(base, changes), self.source, self.folder)))
+            made.append(
+                (str(stage.get("name", number + 1)), Recipe(_merged(base, changes), self.source, self.folder))
+            )
         return made
 
     def _section(self, path: str, table: Any) -> Section:
@@ -205,7 +209,9 @@ def load_recipe(path: str | Path, settings: Sequence[str] = (), *, trusted: bool
     return parse_recipe(text, path.name, settings, None if trusted else path.resolve().parent)
 
 
-def parse_recipe(text: str, file: str = "recipe", settings: Sequence[str] = (), folder: Path | None = None) -> Recipe:
+def parse_recipe(
+    text: str, file: str = "recipe", settings: Sequence[str] = (), folder: Path | None = None
+) -> Recipe:
     """A recipe from text; see `load_recipe`."""
     try:
         tree = tomllib.loads(text)
@@ -215,7 +221,9 @@ def parse_recipe(text: str, file: str = "recipe", settings: Sequence[str] = (), 
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key.strip():
-            raise ContrastError(f"--set {setting}: write section.key=value, for example --set training.epochs=5.")
+            raise ContrastError(
+                f"--set {setting}: write section.key=value, for example --set training.epochs=5."
+            )
         given[key.strip()] = value.strip()
         _put(tree, key.strip(), _value(value.strip()))
     source = Source(file, _line_numbers(text), given)
@@ -258,14 +266,24 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
-        exchanged = isinstance(value, dict) and "use" in value and isinstance(old, dict) and old.get("use") != value["use"]
-        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) and not exchanged else value
+        exchanged = (
+            isinstance(value, dict)
+            and "use" in value
+            and isinstance(old, dict)
+            and old.get("use") != value["use"]
+        )
+        merged[key] = (
+            _merged(old, value)
+            if isinstance(old, dict) and isinstance(value, dict) and not exchanged
+            else value
+        )
     return merged
 
 
 def _line_numbers(text: str) -> dict[str, int]:
     """From dotted paths to the lines where they are written; tomllib does not tell."""
-    header, lines = "", {}
+    header = ""
+    lines: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if table := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
             header = table[1].replace('"', "")

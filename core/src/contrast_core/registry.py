@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
@@ -90,7 +90,9 @@ class Registry:
     def of_kind(self, kind: str) -> list[Component]:
         """All components of one kind, by name."""
         if kind not in KINDS:
-            raise ContrastError(f"'{kind}' is no kind of component; the kinds are {', '.join(KINDS)} and recipe.")
+            raise ContrastError(
+                f"'{kind}' is no kind of component; the kinds are {', '.join(KINDS)} and recipe."
+            )
         return [component for (k, _), component in sorted(self.components.items()) if k == kind]
 
     def component(self, kind: str, name: str) -> Component:
@@ -124,7 +126,10 @@ class Registry:
         return known[matches[0]]
 
 
-def _resolve(name: str, known: dict[str, Any], kind: str, registry: Registry) -> Any:
+Spec = TypeVar("Spec")
+
+
+def _resolve(name: str, known: Mapping[str, Spec], kind: str, registry: Registry) -> Spec:
     if name in known:
         return known[name]
     matches = sorted(full for full in known if full.rpartition("/")[2] == name)
@@ -134,10 +139,17 @@ def _resolve(name: str, known: dict[str, Any], kind: str, registry: Registry) ->
         raise ContrastError(f"The {kind} '{name}' may be {' or '.join(matches)}: write the full name.")
     broken = [p for p in registry.plugins if p.problem and p.name == name.partition("/")[0]]
     if broken:
-        raise ContrastError(f"The {kind} '{name}' belongs to {broken[0].distribution}, which is broken: {broken[0].problem}")
+        raise ContrastError(
+            f"The {kind} '{name}' belongs to {broken[0].distribution}, which is broken: {broken[0].problem}"
+        )
     provider = catalogue.provider_of(name)
-    if provider and provider not in {p.distribution for p in registry.plugins}:
-        raise ContrastError(f"The {kind} '{name}' is in {provider}, which is not installed: pip install {provider}")
+    if provider and provider["distribution"] not in {p.distribution for p in registry.plugins}:
+        where = provider["distribution"]
+        if provider["status"] != "available":
+            raise ContrastError(
+                f"The {kind} '{name}' belongs to {where}, which is planned but not published yet."
+            )
+        raise ContrastError(f"The {kind} '{name}' is in {where}, which is not installed: pip install {where}")
     raise ContrastError(f"There is no {kind} '{name}'.{did_you_mean(name, known)}")
 
 
@@ -165,7 +177,9 @@ def discover(
     for point in sorted(set(points), key=lambda p: (p.name != "core", p.name, p.value)):
         plugin = _load(point, manager, plugins, permitted=names is None or point.name in names)
         if strict and plugin.problem and plugin.problem != _NOT_ALLOWED:
-            raise ContrastError(f"The plugin {plugin.name} of {plugin.distribution} is broken: {plugin.problem}")
+            raise ContrastError(
+                f"The plugin {plugin.name} of {plugin.distribution} is broken: {plugin.problem}"
+            )
         plugins.append(plugin)
     return Registry(plugins)
 
@@ -186,7 +200,11 @@ def _load(point: EntryPoint, manager: _Manager, earlier: Sequence[Plugin], permi
         manifest, problem = None, _sentence(error, distribution)
         _roll_back(point, manager, before)
     seconds = time.perf_counter() - start
-    warnings = [f"Its manifest imports {name}, which makes every command slow." for name in HEAVY if _new(name, before)]
+    warnings = [
+        f"Its manifest imports {name}, which makes every command slow."
+        for name in HEAVY
+        if _new(name, before)
+    ]
     if seconds > SLOW_SECONDS:
         warnings.append(f"Its manifest takes {seconds:.1f} s to load.")
     return Plugin(point.name, distribution, version, manifest, problem, tuple(warnings), seconds)
@@ -248,5 +266,7 @@ def _sentence(error: BaseException, distribution: str) -> str:
         return str(error)
     text = " ".join(str(error).split()) or "no message"
     if isinstance(error, ModuleNotFoundError):
-        return f"Its manifest needs {error.name}, which is not installed: pip install --upgrade {distribution}"
+        return (
+            f"Its manifest needs {error.name}, which is not installed: pip install --upgrade {distribution}"
+        )
     return f"Its manifest raised {type(error).__name__}: {text}"

@@ -1,9 +1,9 @@
 """The run folder: the files of a run, and how they are found again. No torch here.
 
-    recipe.toml  the resolved recipe           metrics.jsonl, diagnostics.jsonl, tensorboard/  the course of training
-    run.json     what, when, with which versions, how it ended       checkpoint-*.pt           to go on exactly
-    model.safetensors, encoder.safetensors, encoder.json             the trained weights
-    evaluation.json, embedding.safetensors, names.json, report.html  the results
+recipe.toml  the resolved recipe           metrics.jsonl, diagnostics.jsonl, tensorboard/  the course of training
+run.json     what, when, with which versions, how it ended       checkpoint-*.pt           to go on exactly
+model.safetensors, encoder.safetensors, encoder.json             the trained weights
+evaluation.json, embedding.safetensors, names.json, report.html  the results
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The four things one does with a recipe: run it (or resume), evaluate the run, embed items, report. The Python API.
 
-    import contrast_core as contrast
+import contrast_core as contrast
 
-    run = contrast.run("graph/meow", set={"training.epochs": 20})
-    print(run.folder, run.scores[0])
-    table = contrast.embed(run.folder)              # Embeddings: z, sample, label
+run = contrast.run("graph/meow", set={"training.epochs": 20})
+print(run.folder, run.scores[0])
+table = contrast.embed(run.folder)              # Embeddings: z, sample, label
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ def run(
     return _train(folder, resolved, registry, progress, first)
 
 
-def resume(folder: str | Path, *, progress: Progress = lambda *_: None, registry: Registry | None = None) -> Run:
+def resume(
+    folder: str | Path, *, progress: Progress = lambda *_: None, registry: Registry | None = None
+) -> Run:
     """Go on with an interrupted run from its last checkpoint, exactly as if it had never stopped.
 
     Raises:
@@ -95,7 +97,9 @@ def resume(folder: str | Path, *, progress: Progress = lambda *_: None, registry
     return _train(folder, runfolder.recipe_of(folder), registry or discover(), progress, None)
 
 
-def evaluate(folder: str | Path, *, set: Mapping[str, Any] | Sequence[str] = (), registry: Registry | None = None) -> Run:
+def evaluate(
+    folder: str | Path, *, set: Mapping[str, Any] | Sequence[str] = (), registry: Registry | None = None
+) -> Run:
     """Evaluate the trained model of a run again, with other settings if given, and write the scores."""
     folder = Path(folder)
     composition = _trained(folder, _as_settings(set), registry or discover())
@@ -107,7 +111,9 @@ def embed(
 ) -> Embeddings:
     """The embedding of every item by the trained model of a run; `set={"data.path": ...}` for other items."""
     composition = _trained(Path(folder), _as_settings(set), registry or discover())
-    return embed_all(composition.pipeline, composition.data, composition.training.batch_size, torch.device("cpu"))
+    return embed_all(
+        composition.pipeline, composition.data, composition.training.batch_size, torch.device("cpu")
+    )
 
 
 def write_report(folder: str | Path) -> Path:
@@ -181,7 +187,9 @@ def _assemble(recipe: Recipe, registry: Registry) -> Composition:
         composition.data.load()
         # Loading may draw random numbers, and fewer of them when a cache exists.
         seed_everything(training.seed)
-        composition.pipeline.prepare(composition.data.batch(torch.arange(len(composition.data))[: training.batch_size]))
+        composition.pipeline.prepare(
+            composition.data.batch(torch.arange(len(composition.data))[: training.batch_size])
+        )
     except (ValueError, OSError) as error:
         raise ContrastError(f"{label}: {error}") from error
     return composition
@@ -199,7 +207,9 @@ def _trained(folder: Path, settings: Sequence[str], registry: Registry) -> Compo
     path = folder / runfolder.MODEL
     if not path.exists():
         status = runfolder.about(folder).get("status", "unknown")
-        raise ContrastError(f"{folder} holds no trained model (status: {status}); finish it with --resume {folder}.")
+        raise ContrastError(
+            f"{folder} holds no trained model (status: {status}); finish it with --resume {folder}."
+        )
     composition = _assemble(recipe.stages()[-1][1], registry)
     try:
         composition.pipeline.load_state_dict(load_file(path))
@@ -228,8 +238,13 @@ def _write_model(folder: Path, composition: Composition, registry: Registry) -> 
 
 
 def _write_results(folder: Path, composition: Composition) -> dict[str, list[Score]]:
-    table = embed_all(composition.pipeline, composition.data, composition.training.batch_size, torch.device("cpu"))
-    scores = {name: _scores(name, evaluator, table, composition) for name, evaluator in composition.evaluators.items()}
+    table = embed_all(
+        composition.pipeline, composition.data, composition.training.batch_size, torch.device("cpu")
+    )
+    scores = {
+        name: _scores(name, evaluator, table, composition)
+        for name, evaluator in composition.evaluators.items()
+    }
     lines = [{"evaluator": name, **asdict(score)} for name, found in scores.items() for score in found]
     write_text(folder / "evaluation.json", json.dumps(lines, indent=2) + "\n")
     _save_tensors(folder / "embedding.safetensors", {**table.fields, **table.columns})
@@ -247,7 +262,9 @@ def _scores(name: str, evaluator: Evaluator, table: Embeddings, composition: Com
 
 def _save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     with replacing(path) as temporary:
-        save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, temporary)
+        save_file(
+            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, temporary
+        )
 
 
 def _about(recipe: Recipe, composition: Composition, registry: Registry) -> dict[str, Any]:
@@ -274,4 +291,6 @@ def _about(recipe: Recipe, composition: Composition, registry: Registry) -> dict
 def _as_settings(given: Mapping[str, Any] | Sequence[str]) -> list[str]:
     if not isinstance(given, Mapping):
         return list(given)
-    return [f"{key}={json.dumps(value) if not isinstance(value, Path) else value}" for key, value in given.items()]
+    return [
+        f"{key}={json.dumps(value) if not isinstance(value, Path) else value}" for key, value in given.items()
+    ]

@@ -38,7 +38,9 @@ def parameters_of(constructor: Callable[..., Any]) -> dict[str, Parameter]:
     for parameter in inspect.signature(constructor).parameters.values():
         name = getattr(constructor, "__qualname__", str(constructor))
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise ContrastError(f"{name} takes '{parameter}', which a recipe can't give: use typed keyword arguments.")
+            raise ContrastError(
+                f"{name} takes '{parameter}', which a recipe can't give: use typed keyword arguments."
+            )
         if parameter.name not in hints:
             raise ContrastError(f"The argument '{parameter.name}' of {name} needs a type annotation.")
         found[parameter.name] = Parameter(parameter.name, hints[parameter.name], parameter.default)
@@ -140,7 +142,13 @@ def _exactly(accepted: tuple[type, ...], result: type) -> Callable[[Any, Any], A
 def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
     configure_union_passthrough(int | float | str | bool | None, converter)
-    for result, accepted in ((int, (int,)), (float, (int, float)), (str, (str,)), (bool, (bool,)), (Path, (str, Path))):
+    for result, accepted in (
+        (int, (int,)),
+        (float, (int, float)),
+        (str, (str,)),
+        (bool, (bool,)),
+        (Path, (str, Path)),
+    ):
         converter.register_structure_hook(result, _exactly(accepted, result))
     return converter
 

@@ -29,8 +29,9 @@ class Similarity(ABC):
 
     def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
         """Raise ValueError, naming similarity, side and field, if the tables lack what is compared."""
-        for side, table in (("anchors", anchors), ("candidates", candidates)):
-            need_field(self, side, table, getattr(self, "field", "z"))
+        if isinstance(name := getattr(self, "field", None), str):
+            for side, table in (("anchors", anchors), ("candidates", candidates)):
+                need_field(self, side, table, name)
 
     def prepare(self, table: Embeddings) -> Rows:
         """Tensors computed once per row, by default the field alone."""
@@ -42,7 +43,10 @@ class Similarity(ABC):
 
     def listed(self, a: Rows, c: Rows) -> Tensor:
         """Similarities of row p of `a` with row p of `c`: (p,)."""
-        parts = [self.between(tuple(x[p : p + 1] for x in a), tuple(x[p : p + 1] for x in c)) for p in range(len(a[0]))]
+        parts = [
+            self.between(tuple(x[p : p + 1] for x in a), tuple(x[p : p + 1] for x in c))
+            for p in range(len(a[0]))
+        ]
         return torch.cat(parts).flatten() if parts else a[0].new_zeros(0)
 
     def numbers_per_pair(self, a: Rows, c: Rows) -> int:
@@ -54,7 +58,9 @@ def need_field(similarity: Similarity, side: str, table: Embeddings, name: str) 
     """Raise ValueError if a table lacks a field."""
     if name not in table.fields:
         have = ", ".join(table.fields)
-        raise ValueError(f"The similarity {similarity} needs the field '{name}', which the {side} lack; they have {have}.")
+        raise ValueError(
+            f"The similarity {similarity} needs the field '{name}', which the {side} lack; they have {have}."
+        )
 
 
 @frozen
@@ -146,12 +152,21 @@ class NegativeDistance(Similarity):
         return torch.where(apart, -(torch.where(apart, distance, 1.0) ** self.power), 0.0)
 
 
+def _similarities(parts: Sequence[Similarity]) -> tuple[Similarity, ...]:
+    # A converter with types of its own: from `tuple` alone type checkers and recipes learn nothing.
+    return tuple(parts)
+
+
+def _numbers(weights: Sequence[float]) -> tuple[float, ...]:
+    return tuple(weights)
+
+
 @frozen
 class WeightedSum(Similarity):
     """s = sum_k weight_k s_k; under an exponential this is a product of kernels, e.g. on two fields."""
 
-    parts: Sequence[Similarity] = field(converter=tuple)
-    weights: Sequence[float] = field(converter=tuple)
+    parts: Sequence[Similarity] = field(converter=_similarities)
+    weights: Sequence[float] = field(converter=_numbers)
 
     def __attrs_post_init__(self) -> None:
         if len(self.parts) != len(self.weights) or not self.parts:
@@ -174,7 +189,13 @@ class WeightedSum(Similarity):
 
     def prepare(self, table: Embeddings) -> Rows:
         """The parts' tensors one after the other."""
-        return tuple(tensor for part in self.parts for tensor in part.prepare(table))
+        prepared = [part.prepare(table) for part in self.parts]
+        for part, rows in zip(self.parts, prepared, strict=True):
+            if len(rows) != part.tensors:
+                raise ValueError(
+                    f"{part} prepares {len(rows)} tensors, but its property `tensors` says {part.tensors}."
+                )
+        return tuple(tensor for rows in prepared for tensor in rows)
 
     def between(self, a: Rows, c: Rows) -> Tensor:
         """The weighted sum of the parts."""
@@ -208,7 +229,9 @@ class MaxSim(Similarity):
         Similarity.check(self, anchors, candidates)
         a, c = tuple(anchors[self.field].shape), tuple(candidates[self.field].shape)
         if len(a) != 3 or len(c) != 3 or a[2] != c[2]:
-            raise ValueError(f"The similarity {self} compares tokens (n, T, d) and (m, U, d), not shapes {a} and {c}.")
+            raise ValueError(
+                f"The similarity {self} compares tokens (n, T, d) and (m, U, d), not shapes {a} and {c}."
+            )
 
     def between(self, a: Rows, c: Rows) -> Tensor:
         """Sums of maxima."""
@@ -258,7 +281,9 @@ class Given(Similarity):
 def _need_vectors(similarity: Similarity, anchors: Tensor, candidates: Tensor) -> None:
     a, c = tuple(anchors.shape), tuple(candidates.shape)
     if len(a) != 2 or len(c) != 2 or a[1] != c[1]:
-        raise ValueError(f"The similarity {similarity} compares vectors (n, d) and (m, d), not shapes {a} and {c}.")
+        raise ValueError(
+            f"The similarity {similarity} compares vectors (n, d) and (m, d), not shapes {a} and {c}."
+        )
 
 
 def _at_least_float32(rows: Tensor) -> Tensor:

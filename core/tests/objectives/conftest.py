@@ -65,7 +65,8 @@ def rows() -> Callable[..., Tensor]:
 
 @pytest.fixture
 def agrees() -> Callable[..., None]:
-    """agrees(value, case, "loss", z_a=leaf, ...): value and gradients equal the golden ones to 1e-10 (float64)."""
+    """agrees(value, case, "loss", z_a=leaf, ...): value and gradients equal the golden ones to 1e-10
+    (float64)."""
 
     def check(value: Tensor, case: Mapping[str, Tensor], output: str = "loss", **leaves: Tensor) -> None:
         torch.testing.assert_close(value, case[f"out_{output}"], rtol=1e-10, atol=1e-12)

@@ -1,4 +1,5 @@
-"""Every golden case of the base objectives, values and gradients, through samplers and objectives as users have them."""
+"""Every golden case of the base objectives, values and gradients, through samplers and objectives as users
+have them."""
 
 from __future__ import annotations
 
@@ -102,10 +103,10 @@ def test_losses_by_label(
 
 @pytest.mark.parametrize("form", ["out", "in"])
 def test_supcon_out_and_in(golden: Golden, run: Make, table: Make, agrees: Make, form: Any) -> None:
-    """Equations 2 and 3 of the paper."""
+    """Equations 2 and 3 of the paper, on unit rows."""
     for case in golden("supcon_out_in"):
         z = leaf(case["in_z"])
-        objective = SupCon(temperature=case.meta["params"]["temperature"], form=form)
+        objective = SupCon(temperature=case.meta["params"]["temperature"], form=form, similarity=Dot())
         term = run(objective, Labels(), embedding=table(z, label=case["in_labels"]))
         agrees(term.value, {**case, "grad_z": case[f"grad_z_{form}"]}, f"L_{form}", z=z)
 
@@ -193,5 +194,3 @@ def test_losses_without_negatives(
     for case in golden(name):
         a, b = leaf(case["in_z_a"]), leaf(case["in_z_b"])
         agrees(run(objective, one=table(a), two=table(b)).value, case, z_a=a, z_b=b)
-
-

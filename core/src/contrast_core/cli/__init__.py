@@ -16,11 +16,15 @@ EXIT_INTERRUPTED = 130
 
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar; the documentation is generated from it."""
-    top = argparse.ArgumentParser(prog="contrast", description="Contrastive learning from exchangeable parts.")
+    top = argparse.ArgumentParser(
+        prog="contrast", description="Contrastive learning from exchangeable parts."
+    )
     top.add_argument("--version", action="version", version=f"contrast {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    one = commands.add_parser("list", help="what is registered: recipes and components of all installed plugins")
+    one = commands.add_parser(
+        "list", help="what is registered: recipes and components of all installed plugins"
+    )
     one.add_argument("kind", nargs="?", help="one kind only: data, view, encoder, ... or recipe")
 
     one = commands.add_parser("show", help="one component or recipe: arguments, defaults, equation, paper")
@@ -29,11 +33,15 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("plugins", help="the installed plugins, and why a broken one does not work")
     one.add_argument("--json", action="store_true", help="machine-readable")
 
-    commands.add_parser("doctor", help="look for what is wrong with this installation; exit code 1 if something is")
+    commands.add_parser(
+        "doctor", help="look for what is wrong with this installation; exit code 1 if something is"
+    )
 
     one = commands.add_parser("run", help="train a recipe, evaluate it, write its report")
     one.add_argument("recipe", nargs="?", help="a registered name (graph/meow) or the path of a TOML file")
-    one.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: the first free runs/NAME)")
+    one.add_argument(
+        "--out", type=Path, metavar="DIR", help="the run folder (default: the first free runs/NAME)"
+    )
     one.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run, exactly")
     one.add_argument("--open", action="store_true", help="open the report in a browser at the end")
     _add_settings(one)
@@ -48,7 +56,9 @@ def parser() -> argparse.ArgumentParser:
 
     one = commands.add_parser("embed", help="embed every item of the run's data set, or of another one")
     one.add_argument("run", type=Path, metavar="RUN")
-    one.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".safetensors, .npz or .csv")
+    one.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help=".safetensors, .npz or .csv"
+    )
     _add_settings(one)
     return top
 

@@ -20,7 +20,9 @@ def list_(given: Namespace) -> int:
     kinds = (given.kind,) if given.kind else ("recipe", *KINDS)
     for kind in kinds:
         specs: Sequence[Component | RecipeFile]
-        specs = [r for _, r in sorted(registry.recipes.items())] if kind == "recipe" else registry.of_kind(kind)
+        specs = (
+            [r for _, r in sorted(registry.recipes.items())] if kind == "recipe" else registry.of_kind(kind)
+        )
         if specs:
             print(kind)
             _columns([(spec.name, spec.summary) for spec in specs])
@@ -42,7 +44,12 @@ def show(given: Namespace) -> int:
         return 0
     found = describe(spec)
     print("\nArguments" if found.arguments else "\nNo arguments.")
-    _columns([(a.name, f"{a.annotation}{f' = {a.default}' if a.default else '  (required)'}") for a in found.arguments])
+    _columns(
+        [
+            (a.name, f"{a.annotation}{f' = {a.default}' if a.default else '  (required)'}")
+            for a in found.arguments
+        ]
+    )
     for title, text in (("Needs", found.needs), ("Gives", found.gives)):
         if text:
             print(f"{title}: {text}")
@@ -79,7 +86,8 @@ def doctor(given: Namespace) -> int:
         for warning in plugin.warnings:
             problems += 1
             print(f"WARNING {plugin.name}: {warning}")
-    for spec in (*registry.components.values(), *registry.recipes.values()):
+    specs: list[Component | RecipeFile] = [*registry.components.values(), *registry.recipes.values()]
+    for spec in specs:
         try:
             _ = describe(spec) if isinstance(spec, Component) else spec.locate().read_bytes()
         except Exception as error:

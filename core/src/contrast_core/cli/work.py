@@ -26,7 +26,9 @@ FORMATS = (".safetensors", ".npz", ".csv")
 def run(given: Namespace) -> int:
     """contrast run RECIPE, or contrast run --resume RUN."""
     if (given.recipe is None) == (given.resume is None):
-        raise ContrastError("Say what to run: a recipe (contrast run graph/meow), or --resume and a run folder.")
+        raise ContrastError(
+            "Say what to run: a recipe (contrast run graph/meow), or --resume and a run folder."
+        )
     if given.resume is not None and (given.settings or given.out):
         raise ContrastError("--resume goes on with the run as it was; --set and --out are for new runs.")
     from contrast_core import runs
@@ -80,7 +82,9 @@ def embed(given: Namespace) -> int:
             save_file(arrays, temporary)
         elif output.suffix == ".npz":
             with temporary.open("wb") as file:
-                numpy.savez(file, **{name: tensor.numpy() for name, tensor in arrays.items()})
+                numpy.savez(
+                    file, allow_pickle=False, **{name: tensor.numpy() for name, tensor in arrays.items()}
+                )
         else:
             names = [name for name in ("sample", "label") if name in arrays]
             header = ",".join([*names, *(f"z{i}" for i in range(table.z.shape[1]))])
@@ -95,7 +99,13 @@ def embed(given: Namespace) -> int:
 @contextmanager
 def _progress() -> Iterator[Told]:
     """A progress bar on standard error that appears with the first step."""
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = None
 

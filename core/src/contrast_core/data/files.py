@@ -76,7 +76,7 @@ def read_arrays(path: Path, columns: Columns) -> Found:
         raise ValueError(
             f"The features of {path.name} hold {value} in row {row}, column {column}, counted from 0."
         )
-    texts = []
+    texts: list[list[str] | None] = []
     for wanted_name in (columns.label, columns.name):
         if wanted_name is None:
             texts.append(None)
@@ -84,8 +84,8 @@ def read_arrays(path: Path, columns: Columns) -> Found:
         array = _array(path.name, arrays, wanted_name, "array")
         if array.shape != features.shape[:1]:
             raise ValueError(
-                f"The array '{wanted_name}' of {path.name} has shape {array.shape}, but there are {len(features)} rows "
-                f"of features: it must be ({len(features)},)."
+                f"The array '{wanted_name}' of {path.name} has shape {array.shape}, but there are "
+                f"{len(features)} rows of features: it must be ({len(features)},)."
             )
         texts.append([str(value) for value in array.tolist()])
     labels = texts[0]
@@ -102,11 +102,17 @@ def read_arrays(path: Path, columns: Columns) -> Found:
 def _check_header(file: str, header: Sequence[str], columns: Columns) -> None:
     if not any(header):
         raise ValueError(f"{file} is empty: its first line must name the columns.")
-    if all(_number(cell) is not None for cell in header):
+    numbers = [_number(cell) for cell in header]
+    # Counted columns are what pandas writes for an array; any other numbers are a first row of data.
+    if None not in numbers and numbers != [float(place) for place in range(len(header))]:
         raise ValueError(f"{file}, line 1 holds numbers; the first line must name the columns.")
     twice = next((name for name in header if header.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"{file}, line 1 has the column '{twice}' twice.")
+    if "" in header and "" not in columns.ignore:
+        raise ValueError(
+            f"{file}, line 1: column {header.index('') + 1} has no name; name it, or put \"\" into 'ignore'."
+        )
     for name in (columns.label, columns.name, *columns.ignore):
         if name is not None and name not in header:
             have = ", ".join(header[:8]) + (" ..." if len(header) > 8 else "")
@@ -129,8 +135,8 @@ def _rows(file: str, header: Sequence[str], lines: Any, columns: Columns) -> Fou
         for place, number in zip(places, numbers, strict=True):
             if number is None:
                 raise ValueError(
-                    f"{where}, column '{header[place]}': {cells[place]!r} is no finite number; mend it, or name the "
-                    "column in 'ignore'."
+                    f"{where}, column '{header[place]}': {cells[place]!r} is no finite number; mend it, or "
+                    "name the column in 'ignore'."
                 )
         features.append([number for number in numbers if number is not None])
         for name, kept in texts.items():
@@ -149,7 +155,8 @@ def _number(cell: str) -> float | None:
         number = float(cell)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    # Python reads 1_000 as a number; in a table it is rather a name.
+    return number if math.isfinite(number) and "_" not in cell else None
 
 
 def _array(file: str, arrays: dict[str, Any], name: str, kind: str) -> NDArray[Any]:

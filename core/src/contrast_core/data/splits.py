@@ -27,14 +27,14 @@ def seeded_split(labels: Tensor, validation: float, test: float, seed: int) -> S
     check_fractions(validation, test)
     generator = torch.Generator().manual_seed(seed)
     place = torch.empty(len(labels), dtype=torch.float64)
-    for value in labels.unique():
+    for value in torch.unique(labels):
         rows = (labels == value).nonzero().squeeze(1)
         rank = torch.randperm(len(rows), generator=generator).double()
         # Evenly spaced places in [0, 1), from a random start: then any interval holds its share of the class.
         place[rows] = (rank + torch.rand((), generator=generator, dtype=torch.float64)) / len(rows)
     order = place.argsort(stable=True)
     tested, chosen = round(len(labels) * test), round(len(labels) * validation)
-    parts = order.split([tested, chosen, len(labels) - tested - chosen])
+    parts = torch.tensor_split(order, [tested, tested + chosen])
     return Split(train=parts[2].sort().values, val=parts[1].sort().values, test=parts[0].sort().values)
 
 
@@ -42,5 +42,5 @@ def check_fractions(validation: float, test: float) -> None:
     """Raise ValueError unless both fractions are in [0, 1) and leave something to train on."""
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise ValueError(
-            f"validation = {validation} and test = {test} must be fractions of the rows, together less than 1."
+            f"validation = {validation} and test = {test} must be fractions, from 0 and together less than 1."
         )

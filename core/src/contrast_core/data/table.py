@@ -27,8 +27,8 @@ class Table(Data):
         .csv  the first line names the columns; every column but `label`, `name` and those in `ignore` is a
               feature. Cells are finite numbers; an empty label is an unknown one.
         .npy  one array (n, k), without labels.
-        .npz  the array `features` (n, k), and the array (n,) that `label` names, and the array (n,) that
-              `name` names.
+        .npz  the array `features` (n, k), and the arrays (n,) that `label` and `name` name; a negative label is
+              an unknown one.
 
     Args:
         path: the file.
@@ -37,9 +37,8 @@ class Table(Data):
         ignore: columns of a CSV file that are no features.
         delimiter: between the cells of a CSV file.
         standardise: subtract each feature's mean and divide by its (population) deviation, computed on the
-            "train" rows
-            of the split, on "all" rows, or "none". A constant feature becomes zero. They are statistics of
-            this file: embedding another file with a trained model standardises that one by its own.
+            "train" rows of the split, on "all" rows, or "none". A constant feature becomes zero. They are
+            statistics of this file: embedding another file with a trained model standardises that one by its own.
         validation: fraction of the rows to choose a probe on.
         test: fraction of the rows to test a probe on.
         split_seed: of the split.
@@ -71,12 +70,12 @@ class Table(Data):
         self.path, self.columns = path, Columns(label, name, tuple(ignore), delimiter)
         self.standardise, self.shown = standardise, shown
         self.validation, self.test, self.split_seed = validation, test, split_seed
-        self._features, self._names, self._classes = torch.empty(0, 0), (), ()
+        self._features = torch.empty(0, 0)
         self._labels: Tensor | None = None
         self._shown: Tensor | None = None
         self._splits: Mapping[str, Split] = {}
-        self._names: Sequence[str]
-        self._classes: Sequence[str]
+        self._names: Sequence[str] = ()
+        self._classes: Sequence[str] = ()
 
     def load(self) -> None:
         """Read, check, split and standardise the table."""
@@ -88,8 +87,8 @@ class Table(Data):
         self._names = found.names or [f"row {number + 1}" for number in range(count)]
         if found.labels is not None:
             self._classes = _ordered({text for text in found.labels if text})
-            number = {text: place for place, text in enumerate(self._classes)} | {"": -1}
-            self._labels = torch.tensor([number[text] for text in found.labels])
+            numbers = {name: place for place, name in enumerate(self._classes)} | {"": -1}
+            self._labels = torch.tensor([numbers[text] for text in found.labels])
         self._splits = {"all": self._split(count)}
         self._features = torch.from_numpy(self._standardised(found.features)).float()
         if self._labels is not None:

@@ -89,8 +89,9 @@ class MLP(Encoder):
         x: Tensor = flow[view].flatten(1)
         first = next(self.backbone.parameters())
         if x.shape[1] != first.shape[1]:
+            have, wanted = x.shape[1], first.shape[1]
             raise ValueError(
-                f"The view '{view}' has {x.shape[1]} numbers an item; this encoder was built for {first.shape[1]}."
+                f"The view '{view}' has {have} numbers an item; this encoder was built for {wanted}."
             )
         encoded: Tensor = self.backbone(x)
         return encoded

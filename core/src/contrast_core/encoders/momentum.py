@@ -35,7 +35,7 @@ class Momentum(Encoder):
     Args:
         encoder: the student.
         tables: whose teacher's counterparts are given; left out, all.
-        momentum: from 0 (the teacher is the student of the step before) to 1 (it never moves).
+        momentum: from 0 (the teacher is always equal to the student) to 1 (it never moves).
 
     Raises:
         ValueError: if the momentum is outside [0, 1], or the student gives no such table.
@@ -48,9 +48,8 @@ class Momentum(Encoder):
         have = [name for name in encoder.gives if "." not in name]
         for table in tables or ():
             if table not in have:
-                raise ValueError(
-                    f"The encoder gives no table '{table}', only {', '.join(have)}.{did_you_mean(table, have)}"
-                )
+                hint = did_you_mean(table, have)
+                raise ValueError(f"The encoder gives no table '{table}', only {', '.join(have)}.{hint}")
         self.encoder, self.momentum = encoder, momentum
         self.tables = tuple(have if tables is None else tables)
         self.embedding = encoder.embedding
@@ -87,5 +86,5 @@ class Momentum(Encoder):
         """One step of the teacher towards the student."""
         for slow, fast in zip(self.teacher.parameters(), self.encoder.parameters(), strict=True):
             slow.mul_(self.momentum).add_(fast, alpha=1 - self.momentum)
-        for slow, fast in zip(self.teacher.buffers(), self.encoder.buffers(), strict=True):
-            slow.copy_(fast)
+        for kept, fresh in zip(self.teacher.buffers(), self.encoder.buffers(), strict=True):
+            kept.copy_(fresh)

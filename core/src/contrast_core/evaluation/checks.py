@@ -96,9 +96,10 @@ def splits_of(
 
 
 def _known(part: Tensor, labels: NDArray[Any], name: str) -> NDArray[Any]:
-    rows = part.cpu().numpy()
+    rows: NDArray[Any] = part.cpu().numpy()
     if len(rows) and not (rows.min() >= 0 and rows.max() < len(labels)):
         raise ValueError(
             f"Split '{name}' names row {rows.max()}, but there are {len(labels)} items, numbered from 0."
         )
-    return rows[labels[rows] >= 0]
+    known: NDArray[Any] = rows[labels[rows] >= 0]
+    return known

@@ -86,7 +86,7 @@ class _AgainstPositives(Objective):
         negatives = pairs.negatives
         if negatives.binary or not (negatives.differentiable or self.normalise_weights):
             return {}
-        weights = mean_weight(pairs, negatives, self.similarity)
+        weights = mean_weight(pairs, negatives)
         return {"weight_mean": float(weights.mean())} if len(weights) else {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import final
 
 import torch
 from attrs import frozen
@@ -11,6 +12,7 @@ from torch import Tensor
 from contrast_core.embeddings import Embeddings
 from contrast_core.pairs import Pairs
 from contrast_core.relations import Block, Relation
+from contrast_core.relations.learning import at_least_float32
 from contrast_core.similarity import Similarity
 
 ENTRIES = 2**20
@@ -43,10 +45,12 @@ def similarities(pairs: Pairs, similarity: Similarity, i: Tensor, j: Tensor) -> 
     """s of the listed pairs, (p,)."""
     with torch.autocast(pairs.anchors.device.type, enabled=False):
         a, c = similarity.prepare(pairs.anchors), similarity.prepare(pairs.candidates)
-        return similarity.listed(tuple(x[i] for x in a), tuple(x[j] for x in c))
+        sides = (tuple(at_least_float32(x[at]) for x in rows) for rows, at in ((a, i), (c, j)))
+        return similarity.listed(*sides)
 
 
-@frozen(eq=False)
+@final
+@frozen(eq=False, repr=False)
 class OfRow(Relation):
     """The given relation for rows picked, perhaps repeatedly, from a table: row e is anchor `index[e]`.
 
@@ -66,6 +70,10 @@ class OfRow(Relation):
     def differentiable(self) -> bool:  # type: ignore[override]
         """As the relation."""
         return self.relation.differentiable
+
+    def prepared(self, anchors: Embeddings, candidates: Embeddings) -> Relation:
+        """The relation prepared for the table that the rows were picked from."""
+        return OfRow(self.relation.prepared(self.anchors, candidates), self.anchors, self.index)
 
     def weigh(self, block: Block) -> Tensor:
         """The relation's weights at the rows that were picked."""

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from contrast_core import pairwise
 from contrast_core.interfaces import Objective, Outputs, Term
-from contrast_core.objectives.opposite import Opposite
 from contrast_core.objectives.rows import average, similarity_or_cosine
 from contrast_core.pairs import Pairs
-from contrast_core.similarity import Similarity
+from contrast_core.similarity import Similarity, WeightedSum
 
 
 @final
@@ -74,7 +73,7 @@ class MultiSimilarity(Objective):
     def _mined(self, pairs: Pairs, epsilon: float) -> tuple[Tensor, Tensor]:
         """The same of the pairs that the miner keeps."""
         with torch.no_grad():
-            least = -pairwise.topk(pairs, pairs.positives, 1, Opposite(self.similarity))[0]
+            least = -pairwise.topk(pairs, pairs.positives, 1, WeightedSum((self.similarity,), (-1.0,)))[0]
             most = pairwise.topk(pairs, pairs.negatives, 1, self.similarity)[0]
 
         def pull(s: Tensor, rows: slice) -> Tensor:

@@ -19,6 +19,7 @@ class PairwiseNTXent(Objective):
     """L = mean over positive pairs (a, p) of -log[ e^{l_ap} / (e^{l_ap} + sum_{n in N_a} w_an e^{l_an}) ].
 
     l = s / t, N_a the negatives of a and w their weights.
+
     An anchor's other positives are not in the denominator, so with more than two samples a class this is
     neither SupCon nor the NT-Xent of SimCLR; with one positive an anchor it is the latter.
 

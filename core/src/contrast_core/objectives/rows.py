@@ -70,12 +70,11 @@ def repulsion(
     Optionally each w_ij is divided by their mean over all j."""
     result = pairwise.logsumexp(pairs, negatives, similarity, temperature)
     if normalise_weights:
-        mean = mean_weight(pairs, negatives, similarity)
+        mean = mean_weight(pairs, negatives)
         result = result - torch.where(mean > 0, mean, 1.0).log()
     return result
 
 
-def mean_weight(pairs: Pairs, relation: Relation, similarity: Similarity) -> Tensor:
+def mean_weight(pairs: Pairs, relation: Relation) -> Tensor:
     """(1/m) sum_j w_ij, (n,): the mean weight over all m candidates."""
-    # The weights of `pairwise.weight` without its assumption that the tables have a field z.
-    return pairwise.sum_of(torch.ones_like, pairs, relation, similarity) / max(len(pairs.candidates), 1)
+    return pairwise.weight(pairs, relation) / max(len(pairs.candidates), 1)

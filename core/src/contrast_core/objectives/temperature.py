@@ -50,6 +50,7 @@ class LogitScale(nn.Module):
         if self.log_scale is not None:
             self.log_scale.clamp_(max=self.limit)
 
+    @torch.no_grad()
     def scalars(self) -> dict[str, float]:
         """The present temperature, for the log, if it is learned."""
         return {} if self.log_scale is None else {"temperature": float(self())}

@@ -11,10 +11,9 @@ from torch import Tensor
 from contrast_core import pairwise
 from contrast_core.interfaces import Objective, Outputs, Term
 from contrast_core.objectives.listing import expanded, listed_pairs, similarities
-from contrast_core.objectives.opposite import Opposite
 from contrast_core.pairs import Pairs
 from contrast_core.relations import everything
-from contrast_core.similarity import NegativeDistance
+from contrast_core.similarity import NegativeDistance, WeightedSum
 
 
 @final
@@ -64,7 +63,7 @@ class Triplet(Objective):
 
     def _hardest(self, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Loss, activity and number of triplets (0 or 1) of each anchor, and the anchors."""
-        farthest = pairwise.topk(pairs, pairs.positives, 1, Opposite(self.closeness))[0][:, 0]
+        farthest = pairwise.topk(pairs, pairs.positives, 1, WeightedSum((self.closeness,), (-1.0,)))[0][:, 0]
         nearest = -pairwise.topk(pairs, pairs.negatives, 1, self.closeness)[0][:, 0]
         valid = (farthest > -math.inf) & (nearest < math.inf)
         loss = (farthest[valid] - nearest[valid] + self.margin).clamp(min=0)

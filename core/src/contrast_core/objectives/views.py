@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from contrast_core.interfaces import Outputs
+from contrast_core.relations.learning import at_least_float32
 
 
 def two_views(outputs: Outputs, one: str, two: str) -> tuple[Tensor, Tensor]:
@@ -25,11 +26,6 @@ def two_views(outputs: Outputs, one: str, two: str) -> tuple[Tensor, Tensor]:
             f"The tables '{one}' and '{two}' hold different samples, or the same in another order."
         )
     return at_least_float32(first.z), at_least_float32(second.z)
-
-
-def at_least_float32(rows: Tensor) -> Tensor:
-    """Half precision widened: sums over rows need the digits."""
-    return rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows
 
 
 def off_diagonal_square(matrix: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -11,12 +11,14 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from contrast_core.embeddings import Embeddings
-from contrast_core.pairwise.kernels import spans
+from contrast_core.pairwise.tiles import Tiles, spans
 from contrast_core.relations import Block, Relation
 from contrast_core.similarity import Rows, Similarity
 
-ENTRIES = 2**20
-"""Pairs alive at once where weights are plain; a learned relation, with hidden units for each pair, gets a quarter."""
+ENTRIES = 2**18
+"""Pairs alive at once: some ten tensors of this size stay in a processor's shared cache."""
+SMALL = 2**16
+"""Up to so many pairs plain autograd on the whole matrix is the faster way."""
 
 
 @frozen(eq=False)
@@ -32,12 +34,13 @@ class Problem:
     temperature: float | Tensor
     side: int | None
 
-    def block(self, rows: slice) -> tuple[Tensor, Tensor, slice]:
-        """Similarities and weights, (r, m) each, of some anchors with all candidates, and which anchors."""
-        similarities = self.similarity.between(tuple(x[rows] for x in self.a), self.c)
-        everyone = slice(0, len(self.candidates))
-        weights = self.relation.weigh(Block.tile(self.anchors, self.candidates, rows, everyone))
-        return similarities, weights.expand(similarities.shape), rows
+    def weights(self, rows: slice, relation: Relation | None = None) -> Tensor:
+        """Weights of some anchors with all candidates, broadcasting to (r, m); with gradient only if declared."""
+        relation = relation or self.relation
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.relation.differentiable):
+            return relation.weigh(
+                Block.tile(self.anchors, self.candidates, rows, slice(0, len(self.candidates)))
+            )
 
     def scaled(self, similarities: Tensor, rows: slice) -> Tensor:
         """Logits of a block."""
@@ -48,15 +51,41 @@ class Problem:
 
     def listed(self, i: Tensor, j: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and weights, (p,) each, of listed pairs."""
-        logits = self.similarity.listed(tuple(x[i] for x in self.a), tuple(x[j] for x in self.c))
+        a, c = (tuple(x.index_select(0, at) for x in rows) for rows, at in ((self.a, i), (self.c, j)))
         temperature = self.temperature
         if isinstance(temperature, Tensor) and temperature.dim() == 2:
-            temperature = temperature.expand(len(self.anchors), len(self.candidates))[i, j]
-        return logits / temperature, self.relation.weigh(Block(self.anchors, self.candidates, i, j)).expand(i.shape)
+            temperature = temperature[i if len(temperature) > 1 else 0, j if temperature.shape[1] > 1 else 0]
+        return self.similarity.listed(a, c) / temperature, self.listed_weights(i, j)
+
+    def listed_weights(self, i: Tensor, j: Tensor) -> Tensor:
+        """Weights, (p,), of listed pairs."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.relation.differentiable):
+            return self.relation.weigh(Block(self.anchors, self.candidates, i, j)).expand(i.shape)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        return len(self.anchors), len(self.candidates)
 
     def is_small(self) -> bool:
         """Whether plain autograd on the whole matrix is the faster way."""
-        return self.side is None and len(self.anchors) * len(self.candidates) <= 2**16
+        n, m = self.shape
+        return self.side is None and n * m <= SMALL
+
+    def by_hand(self) -> bool:
+        """Whether the hand-written functions apply and are worth it."""
+        return self.similarity.bilinear and not self.relation.differentiable and not self.is_small()
+
+    def tiles(self, side: int) -> Tiles:
+        """The relation in tiles."""
+        return Tiles(self.anchors, self.candidates, self.relation, self.side or side)
+
+    def rows_at_once(self) -> int:
+        """How many anchors a block holds."""
+        if self.side is not None:
+            return self.side
+        numbers = self.similarity.numbers_per_pair(self.a, self.c)
+        return max(1, ENTRIES // max(self.shape[1] * numbers, 1))
 
 
 Statistic = Callable[[Tensor, Tensor, slice], tuple[Tensor, ...]]
@@ -65,19 +94,32 @@ Statistic = Callable[[Tensor, Tensor, slice], tuple[Tensor, ...]]
 
 def by_blocks(problem: Problem, statistic: Statistic) -> tuple[Tensor, ...]:
     """The statistic of every row; a block's intermediate values live only while it is computed."""
+    n, m = problem.shape
+    relation = problem.relation
+    if not problem.is_small():
+        with torch.set_grad_enabled(torch.is_grad_enabled() and relation.differentiable):
+            relation = relation.prepared(problem.anchors, problem.candidates)
 
-    def compute(rows: slice) -> tuple[Tensor, ...]:
-        return statistic(*problem.block(rows))
+    def compute(rows: slice, a: Rows) -> tuple[Tensor, ...]:
+        similarities = problem.similarity.between(a, problem.c)
+        weights = problem.weights(rows, relation)
+        return statistic(similarities, weights.expand(rows.stop - rows.start, m), rows)
 
-    n, m = len(problem.anchors), len(problem.candidates)
-    if problem.is_small():
-        return compute(slice(0, n))
-    entries = ENTRIES // 4 if problem.relation.differentiable else ENTRIES
-    side = problem.side or max(1, entries // max(m, 1))
-    parts = [
-        cast(tuple[Tensor, ...], checkpoint(compute, rows, use_reentrant=False, preserve_rng_state=False))
-        if torch.is_grad_enabled()
-        else compute(rows)
-        for rows in spans(n, side)
-    ]
-    return tuple(torch.cat(column) for column in zip(*parts, strict=True)) if parts else compute(slice(0, 0))
+    if problem.is_small() or not n:
+        return compute(slice(0, n), problem.a)
+    parts = []
+    # One split has one gradient for all blocks; a slice for each block would add up n x d zeros every time.
+    for rows, a in zip(spans(n, side := problem.rows_at_once()), _split(problem.a, side), strict=True):
+        parts.append(
+            cast(
+                tuple[Tensor, ...],
+                checkpoint(compute, rows, a, use_reentrant=False, preserve_rng_state=False),
+            )
+            if torch.is_grad_enabled()
+            else compute(rows, a)
+        )
+    return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+
+
+def _split(rows: Rows, side: int) -> Sequence[Rows]:
+    return list(zip(*(tensor.split(side) for tensor in rows), strict=True))

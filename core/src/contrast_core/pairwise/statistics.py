@@ -11,13 +11,17 @@ from torch import Tensor
 from contrast_core.embeddings import Embeddings
 from contrast_core.pairs import Pairs
 from contrast_core.pairwise.generic import Problem, by_blocks
-from contrast_core.pairwise.kernels import LogSumExp, WeightedSum, spans
+from contrast_core.pairwise.kernels import ListedSum, LogSumExp, WeightedSum, largest_logit
+from contrast_core.pairwise.tiles import spans
 from contrast_core.relations import Relation
+from contrast_core.relations.algebra import related
 from contrast_core.similarity import Cosine, Rows, Similarity
 
 Temperature = float | Tensor | str
 SIDE = 512
 """Side of the tiles of the hand-written path: a float32 tile of 1 MB stays in a core's own cache."""
+SMALL_EXPONENT = 20.0
+"""Logits within +-20 differ by less than float32 can hold side by side, so no unrelated one can hide the related."""
 COSINE = Cosine()
 
 
@@ -25,19 +29,50 @@ def _problem(
     pairs: Pairs, relation: Relation, similarity: Similarity, temperature: Temperature, tile: int | None
 ) -> Problem:
     anchors, candidates = pairs.anchors, pairs.candidates
+    if tile is not None and tile < 1:
+        raise ValueError(f"A tile has a side of at least 1, not {tile}.")
     relation.check(anchors, candidates)
-    if isinstance(temperature, str):
-        temperature = candidates[temperature][None, :]
-    if isinstance(temperature, Tensor) and temperature.dim() not in (0, 2):
-        raise ValueError(f"A temperature is a scalar, (n, 1) or (1, m), not of shape {tuple(temperature.shape)}.")
+    similarity.check(anchors, candidates)
     a = similarity.prepare(anchors)
     c = a if candidates is anchors else similarity.prepare(candidates)
-    return Problem(anchors, candidates, relation, similarity, _widened(a), _widened(c), temperature, tile)
+    a, c = _widened(a, c), _widened(c, a)
+    return Problem(
+        anchors, candidates, relation, similarity, a, c, _temperature(pairs, temperature, a[0].dtype), tile
+    )
 
 
-def _widened(rows: Rows) -> Rows:
-    """Reductions are computed in float32 or better."""
-    return tuple(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in rows)
+def _widened(rows: Rows, others: Rows) -> Rows:
+    """Reductions are computed in float32 or better, and in the wider type of both sides."""
+    return tuple(x.to(_kind(x, *others)) if x.is_floating_point() else x for x in rows)
+
+
+def _kind(*tensors: Tensor) -> torch.dtype:
+    kind = torch.float32
+    for tensor in tensors:
+        if tensor.is_floating_point():
+            kind = torch.promote_types(kind, tensor.dtype)
+    return kind
+
+
+def _temperature(pairs: Pairs, temperature: Temperature, kind: torch.dtype) -> float | Tensor:
+    n, m = len(pairs.anchors), len(pairs.candidates)
+    if isinstance(temperature, str):
+        if temperature not in pairs.candidates:
+            have = ", ".join(pairs.candidates.columns) or "none"
+            raise ValueError(
+                f"The temperature is the column '{temperature}', which the candidates lack; they have {have}."
+            )
+        temperature = pairs.candidates[temperature].reshape(1, -1)
+    if not isinstance(temperature, Tensor):
+        if temperature == 0 or math.isnan(temperature):
+            raise ValueError(f"A temperature is a number other than 0, not {temperature}.")
+        return temperature
+    shape = tuple(temperature.shape)
+    if temperature.dim() == 0:
+        return temperature.to(kind)
+    if shape not in ((n, 1), (1, m), (1, 1)):
+        raise ValueError(f"A temperature is a scalar, ({n}, 1) or (1, {m}) here, not of shape {shape}.")
+    return temperature.to(kind)
 
 
 def _scaled_rows(problem: Problem) -> tuple[Tensor, Tensor]:
@@ -47,10 +82,6 @@ def _scaled_rows(problem: Problem) -> tuple[Tensor, Tensor]:
     if isinstance(temperature, Tensor) and temperature.dim() == 2 and temperature.shape[0] == 1:
         return a, c / temperature.T
     return a / temperature, c
-
-
-def _written_by_hand(problem: Problem) -> bool:
-    return problem.similarity.bilinear and not problem.relation.differentiable and not problem.is_small()
 
 
 def _without_autocast(anchors: Embeddings) -> torch.autocast:
@@ -68,14 +99,16 @@ def logsumexp(
     """log sum_j w_ij exp(s_ij / t), (n,); -inf, without gradient, for an anchor without related candidates."""
     with _without_autocast(pairs.anchors):
         problem = _problem(pairs, relation, similarity, temperature, tile)
-        if _written_by_hand(problem):
-            setting = (pairs.anchors, pairs.candidates, relation, tile or SIDE)
-            result: Tensor = LogSumExp.apply(*_scaled_rows(problem), setting)
+        if problem.by_hand():
+            result: Tensor = LogSumExp.apply(*_scaled_rows(problem), problem.tiles(SIDE))
             return result
+        bounded = _is_bounded(problem)
 
         def statistic(similarities: Tensor, weights: Tensor, rows: slice) -> tuple[Tensor]:
-            logits = _log_weighted(problem.scaled(similarities, rows), weights)
-            return (_safe_logsumexp(logits),)
+            shares, shift = _exponentials(problem.scaled(similarities, rows), weights, bounded)
+            total = shares.sum(1)
+            # The logarithm of 0 is set aside before, so that no infinite slope meets a gradient of 0.
+            return ((torch.where(total > 0, total, 1.0).log() + shift).masked_fill(total == 0, -math.inf),)
 
         return by_blocks(problem, statistic)[0]
 
@@ -91,24 +124,39 @@ def weighted_sum(
     """(sum_j w_ij s_ij / t, sum_j w_ij), (n,) each, in one pass."""
     with _without_autocast(pairs.anchors):
         problem = _problem(pairs, relation, similarity, temperature, tile)
-        n, m = len(pairs.anchors), len(pairs.candidates)
-        found = relation.listed(pairs.anchors, pairs.candidates, limit=4 * (n + m))
-        if found is not None:
-            logits, weights = problem.listed(*found)
-            weights = weights.to(logits.dtype)
-            zero = logits.new_zeros(n)
-            return zero.index_add(0, found[0], weights * logits), zero.index_add(0, found[0], weights)
-        if _written_by_hand(problem):
-            setting = (pairs.anchors, pairs.candidates, relation, tile or SIDE)
-            sums, total = WeightedSum.apply(*_scaled_rows(problem), setting)
+        # Without a `listed` of its own a similarity takes listed pairs one by one, which tiles outrun.
+        if (
+            type(similarity).listed is not Similarity.listed
+            and (found := _short_list(pairs, relation)) is not None
+        ):
+            return _listed_sum(problem, *found)
+        if problem.by_hand():
+            sums, total = WeightedSum.apply(*_scaled_rows(problem), problem.tiles(SIDE))
             return sums, total
 
         def statistic(similarities: Tensor, weights: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
-            logits = problem.scaled(similarities, rows)
-            return (weights * logits).sum(1), weights.to(logits.dtype).sum(1)
+            values = problem.scaled(similarities, rows)
+            return _weighted(values, weights).sum(1), weights.to(values.dtype).sum(1)
 
         sums, total = by_blocks(problem, statistic)
         return sums, total
+
+
+def _short_list(pairs: Pairs, relation: Relation) -> tuple[Tensor, Tensor] | None:
+    limit = 4 * (len(pairs.anchors) + len(pairs.candidates))
+    return relation.listed(pairs.anchors, pairs.candidates, limit=limit)
+
+
+def _listed_sum(problem: Problem, i: Tensor, j: Tensor) -> tuple[Tensor, Tensor]:
+    zero = problem.a[0].new_zeros(problem.shape[0], dtype=_kind(*problem.a))
+    if problem.by_hand():
+        weights = problem.listed_weights(i, j).to(zero.dtype)
+        sums: Tensor = ListedSum.apply(*_scaled_rows(problem), i, j, weights)
+    else:
+        logits, weights = problem.listed(i, j)
+        sums = zero.index_add(0, i, _weighted(logits, weights))
+        weights = weights.to(zero.dtype)
+    return sums, zero.index_add(0, i, weights)
 
 
 def mean(
@@ -125,8 +173,21 @@ def mean(
 
 
 def weight(pairs: Pairs, relation: Relation) -> Tensor:
-    """sum_j w_ij, (n,), differentiable where the relation is learned; for a 0/1 relation the number of candidates."""
-    return sum_of(torch.ones_like, pairs, relation)
+    """sum_j w_ij, (n,), differentiable where the relation is learned; for a 0/1 relation the number of candidates.
+
+    It looks at no similarity, so the tables need no field z.
+    """
+    anchors, candidates = pairs.anchors, pairs.candidates
+    with _without_autocast(anchors):
+        relation.check(anchors, candidates)
+        nothing = Nothing()
+        a, c = nothing.prepare(anchors), nothing.prepare(candidates)
+        problem = Problem(anchors, candidates, relation, nothing, a, c, 1.0, None)
+        kind = _kind(*anchors.fields.values(), *candidates.fields.values())
+        if (found := _short_list(pairs, relation)) is not None:
+            zero = torch.zeros(len(anchors), dtype=kind, device=anchors.device)
+            return zero.index_add(0, found[0], problem.listed_weights(*found).to(kind))
+        return by_blocks(problem, lambda _, weights, rows: (weights.sum(1, dtype=kind),))[0]
 
 
 def sum_of(
@@ -141,15 +202,15 @@ def sum_of(
     """sum_j w_ij f(s_ij), (n,).
 
     `f` maps a block of similarities (r, m) to one of the same shape. With `rowwise` it is called f(block, rows), where
-    the slice `rows` says which anchors the block holds, so that it may use a threshold of each row's own.
+    the slice `rows` says which anchors the block holds, so that it may use a threshold of each row's own. Where a
+    candidate is not related, f may be infinite.
     """
     with _without_autocast(pairs.anchors):
         problem = _problem(pairs, relation, similarity, 1.0, tile)
 
         def statistic(similarities: Tensor, weights: Tensor, rows: slice) -> tuple[Tensor]:
-            values = function(similarities, rows) if rowwise else function(similarities)
-            # Unrelated entries are set aside before the product: f may be infinite there.
-            return ((torch.where(weights > 0, values, 0.0) * weights).sum(1),)
+            seen = _without_gradient_of_unrelated(similarities, weights)
+            return (_weighted(function(seen, rows) if rowwise else function(seen), weights).sum(1),)
 
         return by_blocks(problem, statistic)[0]
 
@@ -169,12 +230,14 @@ def softmax_mean(
     """
     with _without_autocast(pairs.anchors):
         problem = _problem(pairs, relation, similarity, temperature, tile)
+        bounded = _is_bounded(problem)
 
         def statistic(similarities: Tensor, weights: Tensor, rows: slice) -> tuple[Tensor]:
-            logits = _log_weighted(problem.scaled(similarities, rows), weights)
-            peak = _safe_logsumexp(logits)
-            share = torch.exp(logits - torch.where(peak == -math.inf, 0.0, peak)[:, None])
-            return ((share * torch.where(weights > 0, function(similarities), 0.0)).sum(1),)
+            shares, _ = _exponentials(problem.scaled(similarities, rows), weights, bounded)
+            total = shares.sum(1)
+            values = function(_without_gradient_of_unrelated(similarities, weights))
+            values = torch.where(related(weights), values, 0.0)
+            return ((shares * values).sum(1) / torch.where(total > 0, total, 1.0),)
 
         return by_blocks(problem, statistic)[0]
 
@@ -196,9 +259,11 @@ def topk(
         problem = _problem(pairs, relation, similarity, 1.0, tile)
         indices = torch.full((n, k), -1, dtype=torch.long, device=pairs.anchors.device)
         with torch.no_grad():
-            for rows in spans(n, tile or max(1, 2**20 // max(m, 1))):
-                similarities, weights, _ = problem.block(rows)
-                best, where = similarities.masked_fill(weights == 0, -math.inf).topk(min(k, m), dim=1)
+            prepared = relation.prepared(pairs.anchors, pairs.candidates)
+            for rows in spans(n, problem.rows_at_once()):
+                similarities = similarity.between(tuple(x[rows] for x in problem.a), problem.c)
+                known = related(problem.weights(rows, prepared))
+                best, where = torch.where(known, similarities, -math.inf).topk(min(k, m), dim=1)
                 indices[rows, : where.shape[1]] = torch.where(best == -math.inf, -1, where)
         i, place = (indices >= 0).nonzero(as_tuple=True)
         found, _ = problem.listed(i, indices[i, place])
@@ -209,23 +274,58 @@ def topk(
 def matrix(
     pairs: Pairs, relation: Relation, similarity: Similarity = COSINE, temperature: Temperature = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """(logits s_ij / t, weights w_ij), (n, m) each: for looking at them and for odd losses; takes O(n m) memory."""
+    """(logits s_ij / t, weights w_ij), (n, m) each: for looking at them and for odd losses; takes O(n m) memory.
+
+    It is plain autograd, so it is also the way to second derivatives.
+    """
     with _without_autocast(pairs.anchors):
         problem = _problem(pairs, relation, similarity, temperature, None)
-        similarities, weights, rows = problem.block(slice(0, len(pairs.anchors)))
-        return problem.scaled(similarities, rows), weights
+        rows = slice(0, len(pairs.anchors))
+        logits = problem.scaled(similarity.between(problem.a, problem.c), rows)
+        return logits, problem.weights(rows).expand(logits.shape)
 
 
-def _log_weighted(logits: Tensor, weights: Tensor) -> Tensor:
-    """Logits + log weights, -inf where unrelated, with finite gradients everywhere."""
-    related = weights > 0
+class Nothing(Similarity):
+    """s = 0: for statistics of the weights alone."""
+
+    def prepare(self, table: Embeddings) -> Rows:
+        """A column of n zeros, so that the number of rows is known."""
+        return (torch.zeros(len(table), 1, device=table.device),)
+
+    def between(self, a: Rows, c: Rows) -> Tensor:
+        """Zeros that take no memory."""
+        return a[0].new_zeros(1, 1).expand(len(a[0]), len(c[0]))
+
+
+def _is_bounded(problem: Problem) -> bool:
+    """Whether no unrelated logit can be so large that exponentials relative to it lose the related ones."""
+    if not problem.similarity.bilinear or problem.is_small():
+        return False
+    return largest_logit(*_scaled_rows(problem)) <= SMALL_EXPONENT
+
+
+def _exponentials(logits: Tensor, weights: Tensor, bounded: bool) -> tuple[Tensor, Tensor]:
+    """(w_ij exp(l_ij - shift_i), shift_i) with a shift near the largest related logit; exact zeros where unrelated."""
+    if not bounded:
+        logits = torch.where(related(weights), logits, -math.inf)
+    shift = logits.detach().amax(1) if logits.shape[1] else logits.new_zeros(len(logits))
+    shift = torch.where(shift == -math.inf, 0.0, shift)
+    shares = torch.exp(logits - shift[:, None])
     if weights.dtype != torch.bool:
-        logits = logits + torch.where(related, weights, 1.0).log()
-    return logits.masked_fill(~related, -math.inf)
+        return shares * weights, shift
+    return shares * weights.view(torch.uint8) if bounded else shares, shift
 
 
-def _safe_logsumexp(logits: Tensor) -> Tensor:
-    """Row-wise log-sum-exp that gives -inf and no gradient, rather than NaN, for a row of -inf."""
-    empty = (logits == -math.inf).all(1) if logits.shape[1] else torch.ones_like(logits[:, :0].sum(1), dtype=torch.bool)
-    result = torch.logsumexp(logits.masked_fill(empty[:, None], 0.0), dim=1) if logits.shape[1] else logits.sum(1)
-    return result.masked_fill(empty, -math.inf)
+def _weighted(values: Tensor, weights: Tensor) -> Tensor:
+    """values * weights with exact zeros where unrelated, even if the value is infinite there."""
+    kept = torch.where(related(weights), values, 0.0)
+    return kept if weights.dtype == torch.bool else kept * weights
+
+
+def _without_gradient_of_unrelated(similarities: Tensor, weights: Tensor) -> Tensor:
+    """The same numbers; a function that is infinitely steep at an unrelated one then harms no gradient."""
+    return (
+        torch.where(related(weights), similarities, similarities.detach())
+        if similarities.requires_grad
+        else similarities
+    )

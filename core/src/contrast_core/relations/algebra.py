@@ -54,7 +54,10 @@ class Relation(ABC):
 
     def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
         """Raise ValueError, naming relation, side and column, if a needed column is missing."""
-        sides = (("anchors", anchors, self.anchor_columns), ("candidates", candidates, self.candidate_columns))
+        sides = (
+            ("anchors", anchors, self.anchor_columns),
+            ("candidates", candidates, self.candidate_columns),
+        )
         for side, table, own in sides:
             for column in sorted(self.columns | own):
                 if column not in table:
@@ -144,7 +147,9 @@ class _Pair(_Combined):
 
     def listed(self, anchors: Embeddings, candidates: Embeddings, limit: int) -> List | None:
         """The shorter of the parts' lists."""
-        lists = [found for part in self.parts() if (found := part.listed(anchors, candidates, limit)) is not None]
+        lists = [
+            found for part in self.parts() if (found := part.listed(anchors, candidates, limit)) is not None
+        ]
         return min(lists, key=lambda pair: len(pair[0]), default=None)
 
     def prepared(self, anchors: Embeddings, candidates: Embeddings) -> Relation:

@@ -62,7 +62,9 @@ class Same(_OfOneColumn):
         if total > limit:
             return None
         i = torch.repeat_interleave(torch.arange(len(ours), device=ours.device), counts)
-        within = torch.arange(total, device=ours.device) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+        within = torch.arange(total, device=ours.device) - torch.repeat_interleave(
+            counts.cumsum(0) - counts, counts
+        )
         return i, order[start[i] + within]
 
     def prepared(self, anchors: Embeddings, candidates: Embeddings) -> Relation:
@@ -81,7 +83,11 @@ class Same(_OfOneColumn):
         return self
 
     def __repr__(self) -> str:
-        return f"same({self.column!r})" if self.missing is None else f"same({self.column!r}, missing={self.missing})"
+        return (
+            f"same({self.column!r})"
+            if self.missing is None
+            else f"same({self.column!r}, missing={self.missing})"
+        )
 
 
 @frozen(eq=False, repr=False)
@@ -198,7 +204,9 @@ class Differing(_OfOneColumn):
         Relation.check(self, anchors, candidates)
         a, c = tuple(anchors[self.column].shape), tuple(candidates[self.column].shape)
         if a[1:] != c[1:] or len(a) > 2:
-            raise ValueError(f"The relation {self} compares columns (n, k) and (m, k), not of shapes {a} and {c}.")
+            raise ValueError(
+                f"The relation {self} compares columns (n, k) and (m, k), not of shapes {a} and {c}."
+            )
 
     def weigh(self, block: Block) -> Tensor:
         """Differences counted entry by entry."""
@@ -235,7 +243,9 @@ class _DifferingIn(Relation):
         return repr(self.of)
 
 
-def _count(block: Block, a: list[Tensor] | tuple[Tensor, ...], c: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
+def _count(
+    block: Block, a: list[Tensor] | tuple[Tensor, ...], c: list[Tensor] | tuple[Tensor, ...]
+) -> Tensor:
     # A byte holds counts up to 255 and is the fastest thing to add and to multiply with.
     kind = torch.uint8 if len(a) < 256 else torch.int32
     total = torch.zeros(block.shape, dtype=kind, device=block.i.device)

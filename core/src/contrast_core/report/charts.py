@@ -12,7 +12,7 @@ from contrast_core.report.markup import extend, node
 from contrast_core.report.numbers import decades, short, tick_text, ticks
 
 WIDTH, HEIGHT = 360.0, 214.0
-LEFT, TOP, FLOOR = 44.0, 14.0, 178.0
+TOP, FLOOR = 14.0, 178.0
 COLOURS = 7
 MOST = 240
 """Points a line may have; longer ones are drawn as means of buckets, with each one's range as a band."""
@@ -44,10 +44,11 @@ class _Thin:
 
 @frozen
 class _Plane:
-    """From values to places in the picture; `right` is the room for labels at the ends of lines."""
+    """From values to places in the picture; `left` and `right` are the room for labels."""
 
     x: tuple[float, float]
     y: tuple[float, float]
+    left: float
     right: float
     log: bool
 
@@ -56,7 +57,7 @@ class _Plane:
         return WIDTH - self.right
 
     def at_x(self, x: float) -> float:
-        return LEFT + (x - self.x[0]) / (self.x[1] - self.x[0]) * (self.end - LEFT)
+        return self.left + (x - self.x[0]) / (self.x[1] - self.x[0]) * (self.end - self.left)
 
     def at_y(self, y: float) -> float:
         low, high = self.y
@@ -98,29 +99,42 @@ def figure(
     labels = [f"{_cut(line.name, 14)} {text}" for line, text in zip(drawn, values, strict=True)]
     labels = labels if len(lines) > 1 else values
 
-    xs = [x for line in drawn for x in line.x] + [x for x, _ in stages]
+    xs = [x for line in drawn for x in line.x]
     ys = [y for line in drawn for y in (*line.low, *line.high)] + ([reference[0]] if reference else [])
+    stages = [(x, name) for x, name in stages if x <= max(xs)]
     width = (min(xs), max(xs)) if min(xs) < max(xs) else (xs[0] - 1, xs[0] + 1)
-    plane = _Plane(width, _range(min(ys), max(ys), log, percent), 15.0 + 7.0 * max(map(len, labels)), log)
+    height = _range(min(ys), max(ys), log, percent)
+    rules = _rules(height, log, percent)
+    left, right = (
+        14 + 6.3 * max((len(text) for _, text in rules), default=0),
+        15 + 7.0 * max(map(len, labels)),
+    )
+    plane = _Plane(width, height, left, right, log)
 
     svg = node("svg", viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label=_spoken(title, drawn))
     extend(
-        svg, _axes(plane, x_label, percent), _guides(plane, stages, reference), _curves(plane, drawn, labels)
+        svg, _axes(plane, rules, x_label), _guides(plane, stages, reference), _curves(plane, drawn, labels)
     )
     return node("figure", node("h3", title), svg, node("figcaption", reading), class_="chart")
 
 
-def _axes(plane: _Plane, x_label: str, percent: bool) -> Iterator[Element]:
-    values = decades(*plane.y) if plane.log else ticks(*plane.y)
-    for value in values:
+def _rules(height: tuple[float, float], log: bool, percent: bool) -> list[tuple[float, str]]:
+    """Where y has its rules, and what is written there."""
+    values = decades(*height) if log else ticks(*height)
+    if percent:
+        return [(value, f"{100 * value:g} %") for value in values]
+    return [(value, _power(value) if log else tick_text(value, values)) for value in values]
+
+
+def _axes(plane: _Plane, rules: Sequence[tuple[float, str]], x_label: str) -> Iterator[Element]:
+    for value, name in rules:
         y = plane.at_y(value)
-        name = f"{100 * value:g} %" if percent else _power(value) if plane.log else tick_text(value, values)
-        yield node("line", x1=LEFT, x2=plane.end, y1=y, y2=y, class_="rule")
-        yield node("text", name, x=LEFT - 7, y=y + 3.8, class_="tick end")
+        yield node("line", x1=plane.left, x2=plane.end, y1=y, y2=y, class_="rule")
+        yield node("text", name, x=plane.left - 7, y=y + 3.8, class_="tick end")
     values = [value for value in ticks(*plane.x) if value == int(value)]
     for value in values:
         yield node("text", tick_text(value, values), x=plane.at_x(value), y=FLOOR + 16, class_="tick middle")
-    yield node("text", x_label, x=(LEFT + plane.end) / 2, y=HEIGHT - 4, class_="tick middle")
+    yield node("text", x_label, x=(plane.left + plane.end) / 2, y=HEIGHT - 4, class_="tick middle")
 
 
 def _guides(
@@ -132,7 +146,7 @@ def _guides(
         yield node("text", _cut(name, 16), x=at + 4, y=TOP - 2, class_="tick")
     if reference:
         y = plane.at_y(reference[0])
-        yield node("line", x1=LEFT, x2=plane.end, y1=y, y2=y, class_="reference")
+        yield node("line", x1=plane.left, x2=plane.end, y1=y, y2=y, class_="reference")
         yield node("text", reference[1], x=plane.end, y=y - 5, class_="tick end")
 
 

@@ -48,14 +48,15 @@ def place(run: Run) -> Place | None:
         return Place(rows, np.zeros((len(z), 2)), "nothing: all rows are equal")
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
     reduced = PCA(min(50, *z.shape), svd_solver="full").fit_transform(z)
     if len(z) < 10:
         plane = np.pad(reduced, ((0, 0), (0, max(0, 2 - reduced.shape[1]))))[:, :2]
         return Place(rows, plane, "the first two principal components")
-    with (
-        warnings.catch_warnings()
-    ):  # rows that coincide divide by zero inside; they only lie on one point then
+    # One thread: several that share their cores with other work wait for each other, ten times as long.
+    # Rows that coincide divide by zero inside; they only lie on one point then.
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         model = TSNE(
             init="random" if reduced.shape[1] < 2 else "pca", random_state=0, perplexity=min(30, len(z) / 4)

@@ -60,7 +60,7 @@ def decades(low: float, high: float, most: int = 5) -> list[float]:
     """Powers of ten from low to high (both above 0), at most about `most`; round numbers if there is none."""
     first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
     if last - first < 1:
-        return [tick for tick in ticks(low, high, 3) if tick > 0]
+        return [m * 10.0**k for k in (first - 1, first) for m in (1, 2, 5) if low <= m * 10.0**k <= high]
     every = math.ceil((last - first + 1) / most)
     return [10.0**k for k in range(first, last + 1, every)]
 
@@ -74,8 +74,8 @@ def tick_text(value: float, others: list[float]) -> str:
         for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
             if step >= size or abs(value) >= 10 * size:
                 return _minus(f"{value / size:g}{letter}")
-    if max(map(abs, others)) < 1e-3:
-        return _minus(f"{value:.0e}".replace("e-0", "e-"))
+    if step < 1e-5:
+        return _minus(f"{value:.1e}".replace("e-0", "e-"))
     return _minus(f"{value:.{max(0, math.ceil(-math.log10(step) - 1e-9))}f}")
 
 

@@ -201,7 +201,7 @@ def provenance(run: Run) -> list[Element]:
         made.append(section("Data", node("p", run.text("data"), class_="prose")))
     parts: list[Child] = []
     if run.text("command"):
-        parts += [node("h3", "Command"), node("pre", node("code", run.text("command")), tabindex="0")]
+        parts += [node("h3", "Command"), node("pre", node("code", run.text("command")), class_="wrap")]
     if run.recipe.strip():
         recipe = run.recipe.strip()
         most = 100_000

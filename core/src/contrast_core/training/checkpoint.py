@@ -55,11 +55,18 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 def random_state() -> dict[str, Any]:
     """The state of every global random generator, as plain values and tensors."""
-    name, keys, position, has_gauss, cached = numpy.random.get_state(legacy=True)  # type: ignore[misc]
+    numpy_state: Any = numpy.random.get_state(legacy=True)
+    name, keys, position, has_gauss, cached = numpy_state
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": [str(name), torch.from_numpy(keys.astype("int64")), int(position), int(has_gauss), float(cached)],
+        "numpy": [
+            str(name),
+            torch.from_numpy(keys.astype("int64")),
+            int(position),
+            int(has_gauss),
+            float(cached),
+        ],
         "python": list(_flat(random.getstate())),
     }
 

@@ -54,7 +54,11 @@ def fit(
     per_epoch = batches_per_epoch(data, training)
     if per_epoch < 1:
         raise ContrastError(f"The data set has {len(data)} item(s): too few to compare anything.")
-    steps = per_epoch * training.epochs if training.steps is None else min(training.steps, per_epoch * training.epochs)
+    steps = (
+        per_epoch * training.epochs
+        if training.steps is None
+        else min(training.steps, per_epoch * training.epochs)
+    )
     optimizer = runtime.prepare(pipeline, optimiser_for(pipeline, training))
     schedule = schedule_for(optimizer, training, steps)
     context = Context(pipeline, optimizer, schedule, runtime, training.clip_norm)

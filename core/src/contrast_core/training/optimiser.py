@@ -26,7 +26,9 @@ def optimiser_for(pipeline: nn.Module, training: Training) -> optim.Optimizer:
         raise ContrastError("No part of this recipe has parameters to train.")
     groups: list[dict[str, Any]] = []
     for title, group in training.groups.items():
-        taken = {name: p for name, p in left.items() if any(fnmatch(name, pattern) for pattern in group.parameters)}
+        taken = {
+            name: p for name, p in left.items() if any(fnmatch(name, pattern) for pattern in group.parameters)
+        }
         if not taken:
             have = ", ".join(sorted({name.partition(".")[0] + ".*" for name in left}))
             raise ContrastError(

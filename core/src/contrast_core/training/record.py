@@ -35,10 +35,17 @@ class Record:
     def step(self, line: Mapping[str, Any], terms: Mapping[str, Term]) -> None:
         """One optimiser step."""
         described = {
-            name: {"value": term.value.item(), "weight": term.weight, "rows": term.rows, "dropped": term.dropped}
+            name: {
+                "value": term.value.item(),
+                "weight": term.weight,
+                "rows": term.rows,
+                "dropped": term.dropped,
+            }
             for name, term in terms.items()
         }
-        scalars = {f"{name}/{key}": value for name, term in terms.items() for key, value in term.scalars.items()}
+        scalars = {
+            f"{name}/{key}": value for name, term in terms.items() for key, value in term.scalars.items()
+        }
         self._write(0, {**line, "terms": described, "scalars": scalars})
         values = {f"terms/{name}": entry["value"] for name, entry in described.items()}
         self._event(line["step"], {"loss": line["loss"], **values, **scalars})

@@ -37,7 +37,9 @@ class Runtime:
         """A batch on the device."""
         if self.device.type == "cpu":
             return batch
-        return {name: value.to(self.device) if hasattr(value, "to") else value for name, value in batch.items()}
+        return {
+            name: value.to(self.device) if hasattr(value, "to") else value for name, value in batch.items()
+        }
 
 
 class Accelerated(Runtime):
@@ -78,7 +80,9 @@ def runtime_for(training: Training) -> Runtime:
         ContrastError: if the device is unknown or absent, Accelerate is missing, or several processes were started.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ContrastError("This version trains in one process; start it without torchrun or accelerate launch.")
+        raise ContrastError(
+            "This version trains in one process; start it without torchrun or accelerate launch."
+        )
     device = training.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -11,7 +11,13 @@ from contrast_core.interfaces import Encoder, Flow
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contrast_graph.layers import Branch, ContextAggregation, GraphConvolution, SemanticAttention, TypeProjection
+from contrast_graph.layers import (
+    Branch,
+    ContextAggregation,
+    GraphConvolution,
+    SemanticAttention,
+    TypeProjection,
+)
 from contrast_graph.views import Context, GraphView
 
 
@@ -38,7 +44,12 @@ class MetapathEncoder(Encoder):
     gives = ("coarse", "fine", "embedding", "coarse.sample", "fine.sample", "coarse.z", "fine.z")
 
     def __init__(
-        self, width: int = 64, projection: int = 64, dropout: float = 0.2, context: bool = True, masked: bool = True
+        self,
+        width: int = 64,
+        projection: int = 64,
+        dropout: float = 0.2,
+        context: bool = True,
+        masked: bool = True,
     ):
         super().__init__()
         self.width, self.dropout, self.context, self.masked = width, dropout, context, masked
@@ -52,9 +63,12 @@ class MetapathEncoder(Encoder):
         context: Context = flow["context"]
         self.target = TypeProjection(fine.features.shape[1], self.width, self.dropout)
         kinds = context.features if self.context else {}
-        self.types = nn.ModuleDict({k: TypeProjection(x.shape[1], self.width, self.dropout) for k, x in kinds.items()})
+        self.types = nn.ModuleDict(
+            {k: TypeProjection(x.shape[1], self.width, self.dropout) for k, x in kinds.items()}
+        )
         self.contexts = nn.ModuleList(
-            ContextAggregation(self.width, len(hops), self.dropout) for hops in (context.hops if self.context else ())
+            ContextAggregation(self.width, len(hops), self.dropout)
+            for hops in (context.hops if self.context else ())
         )
 
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
@@ -65,7 +79,10 @@ class MetapathEncoder(Encoder):
             name: functional.normalize(torch.tanh(self.projection(z)), dim=1)
             for name, z in (("coarse", coarse), ("fine", embedding))
         }
-        tables = {name: Embeddings.of(z, sample=sample) for name, z in (*projected.items(), ("embedding", embedding))}
+        tables = {
+            name: Embeddings.of(z, sample=sample)
+            for name, z in (*projected.items(), ("embedding", embedding))
+        }
         return tables
 
     def encode(

@@ -32,7 +32,11 @@ class NodeProbe(Evaluator):
     needs = ("embedding", "embedding.label")
 
     def __init__(
-        self, learning_rate: float = 0.03, weight_decay: float = 0.0, steps: int = 200, initialisations: int = 50
+        self,
+        learning_rate: float = 0.03,
+        weight_decay: float = 0.0,
+        steps: int = 200,
+        initialisations: int = 50,
     ):
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.steps, self.initialisations = steps, initialisations

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from contrast_core.spec import API, Component, Manifest, RecipeFile
 
-MEOW = "Heterogeneous Graph Contrastive Learning with Meta-path Contexts and Weighted Negative Samples, SDM 2023"
+MEOW = (
+    "Heterogeneous Graph Contrastive Learning with Meta-path Contexts and Weighted Negative Samples, SDM 2023"
+)
 ADAMEOW = (
     "Heterogeneous Graph Contrastive Learning with Meta-path Contexts and Adaptively Weighted Negative Samples, "
     "IEEE TKDE 2024, arXiv 2212.13847"

@@ -64,7 +64,9 @@ class Clusters(Memory):
         rows: Tensor = flow[self.source].z
         for m, k in enumerate(self.clusters):
             if k > len(rows):
-                raise ValueError(f"clusters = {list(self.clusters)}: there are only {len(rows)} rows to cluster.")
+                raise ValueError(
+                    f"clusters = {list(self.clusters)}: there are only {len(rows)} rows to cluster."
+                )
             self.register_buffer(f"centroids_{m}", rows.new_zeros(k, rows.shape[1]))
             self.register_buffer(f"concentration_{m}", rows.new_ones(k))
 
@@ -97,14 +99,20 @@ class Clusters(Memory):
 
     def assignments(self, rows: Tensor) -> Tensor:
         """The cluster of each row in each clustering, (n, M) int64."""
-        return torch.stack([assign(rows.detach(), self._centroids(m))[0] for m in range(len(self.clusters))], dim=1)
+        return torch.stack(
+            [assign(rows.detach(), self._centroids(m))[0] for m in range(len(self.clusters))], dim=1
+        )
 
     def read(self) -> Embeddings:
         """All prototypes, clustering after clustering."""
         tables = []
         for m, k in enumerate(self.clusters):
             z = functional.normalize(self._centroids(m), dim=1)
-            columns = {"clustering": m, "cluster": torch.arange(k), "concentration": self.get_buffer(f"concentration_{m}")}
+            columns: dict[str, Tensor | int] = {
+                "clustering": m,
+                "cluster": torch.arange(k),
+                "concentration": self.get_buffer(f"concentration_{m}"),
+            }
             tables.append(Embeddings.of(z, source="prototype", **columns))
         return cat(tables)
 

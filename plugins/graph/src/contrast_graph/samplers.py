@@ -60,7 +60,11 @@ class ClusterPrototypes(PairSampler):
     """
 
     def __init__(
-        self, anchors: str = "coarse", assigned: str = "fine", memory: str = "clusters", name: str = "prototypes"
+        self,
+        anchors: str = "coarse",
+        assigned: str = "fine",
+        memory: str = "clusters",
+        name: str = "prototypes",
     ):
         super().__init__()
         self.anchors, self.assigned, self.memory, self.name = anchors, assigned, memory, name
@@ -68,9 +72,13 @@ class ClusterPrototypes(PairSampler):
 
     def forward(self, flow: Flow) -> Mapping[str, Pairs]:
         """The one set of pairs, M n anchors."""
-        anchors, assigned = _same_samples(flow[self.anchors], flow[self.assigned], self.anchors, self.assigned)
+        anchors, assigned = _same_samples(
+            flow[self.anchors], flow[self.assigned], self.anchors, self.assigned
+        )
         clusters = flow[self.memory].assignments(assigned.z)
-        repeated = cat([anchors.with_columns(clustering=m, cluster=clusters[:, m]) for m in range(clusters.shape[1])])
+        repeated = cat(
+            [anchors.with_columns(clustering=m, cluster=clusters[:, m]) for m in range(clusters.shape[1])]
+        )
         of_clustering = same("clustering")
         own = of_clustering & same("cluster")
         return {self.name: Pairs(repeated, flow[self.memory].read(), own, of_clustering & ~same("cluster"))}
@@ -119,7 +127,9 @@ class AdaptiveNegatives(PairSampler):
     Paper: AdaMEOW, IEEE TKDE 2024, soft weights.
     """
 
-    def __init__(self, anchors: str = "fine", candidates: str = "coarse", hidden: int = 16, name: str = "pairs"):
+    def __init__(
+        self, anchors: str = "fine", candidates: str = "coarse", hidden: int = 16, name: str = "pairs"
+    ):
         super().__init__()
         self.anchors, self.candidates, self.hidden, self.name = anchors, candidates, hidden, name
         self.needs, self.gives = (anchors, candidates), (name,)
@@ -136,5 +146,7 @@ class AdaptiveNegatives(PairSampler):
 
 def _same_samples(a: Embeddings, b: Embeddings, a_name: str, b_name: str) -> tuple[Embeddings, Embeddings]:
     if not torch.equal(a["sample"], b["sample"]):
-        raise ValueError(f"The tables '{a_name}' and '{b_name}' must hold the same samples in the same order.")
+        raise ValueError(
+            f"The tables '{a_name}' and '{b_name}' must hold the same samples in the same order."
+        )
     return a, b

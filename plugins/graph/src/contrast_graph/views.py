@@ -129,7 +129,9 @@ def _for_each(given: Any, graph: NodeGraph, name: str) -> list[Any]:
     values = list(given) if isinstance(given, Sequence) else [given] * len(graph.metapaths)
     if len(values) != len(graph.metapaths):
         paths = ", ".join(graph.metapaths)
-        raise ValueError(f"'{name}' has {len(values)} entries for {len(graph.metapaths)} meta-paths ({paths}).")
+        raise ValueError(
+            f"'{name}' has {len(values)} entries for {len(graph.metapaths)} meta-paths ({paths})."
+        )
     return values
 
 
@@ -151,7 +153,9 @@ def _context(graph: NodeGraph, aggregated: set[str]) -> Context:
     unknown = aggregated - set(reach)
     if unknown:
         raise ValueError(f"'aggregated' names {sorted(unknown)}, but the meta-paths meet {sorted(reach)}.")
-    return Context({kind: _type_features(graph, kind, reach[kind], kind in aggregated) for kind in reach}, tuple(hops))
+    return Context(
+        {kind: _type_features(graph, kind, reach[kind], kind in aggregated) for kind in reach}, tuple(hops)
+    )
 
 
 def _type_features(graph: NodeGraph, kind: str, reach: Any, aggregate: bool) -> Adjacency:

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias, final
 
 import attrs
 import torch
+from contrast_core.interfaces import Split
 from torch import Tensor
 
 from contrast_graph.data.checks import (
@@ -35,7 +36,7 @@ from contrast_graph.data.matrices import (
     incidence,
     row_normalised,
 )
-from contrast_graph.data.splits import Split, draw_splits
+from contrast_graph.data.splits import draw_splits
 
 __all__ = [
     "EdgeType",

@@ -1,0 +1,128 @@
+"""The report in a real browser: it opens from the disk, asks for nothing, fits the screen, and answers the pointer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contrast_core.report import write_report
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+def absent(what: str) -> None:
+    """Skip, or fail where a browser is required."""
+    if os.environ.get("CONTRAST_REQUIRE_BROWSER") == "1":
+        pytest.fail(f"CONTRAST_REQUIRE_BROWSER is 1, but there is no {what}.")
+    pytest.skip(f"There is no {what}.")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium that is already on this machine."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for path in map(shutil.which, names) if path), None)
+    if found is None:
+        absent("Chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        absent("playwright")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def report(folder: Path) -> str:
+    """The address of the toy run's report."""
+    return write_report(folder).resolve().as_uri()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1400])
+def test_it_opens_without_errors_and_fits(browser: Any, report: str, scheme: str, width: int) -> None:
+    """No error, no request but the file, no harm from names, no sideways scrolling of the page."""
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(report)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.title().startswith("Toy </script>")
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(251, 251, 250)"
+    assert light == (scheme == "light")
+    assert said == []
+    assert asked == [report]
+    page.close()
+
+
+def test_the_pointer_shows_the_name_and_the_legend_a_class(browser: Any, report: str) -> None:
+    """Over a point stand its name and class, as text; a pressed class stands alone until pressed again."""
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.goto(report)
+    tip = page.locator(".tip")
+    assert tip.is_hidden()
+    mark = page.locator(".frame .mark").nth(11)
+    mark.scroll_into_view_if_needed()
+    box = mark.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert tip.inner_text().startswith(mark.get_attribute("data-name").split("<")[0])
+    page.mouse.move(2, 2)
+    assert tip.is_hidden()
+
+    entry = page.locator(".legend button").first
+    entry.focus()
+    page.keyboard.press("Enter")
+    assert entry.get_attribute("aria-pressed") == "true"
+    assert page.locator(".frame .mark.dim").count() == 60
+    page.keyboard.press("Enter")
+    assert page.locator(".frame .mark.dim").count() == 0
+    page.close()
+
+
+CONTRAST = """
+() => {
+  const luminance = (text) => {
+    const [r, g, b] = text.match(/[\\d.]+/g).map((c) => c / 255).map(
+      (c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const ratio = (a, b) => {
+    const [x, y] = [luminance(a), luminance(b)].sort((p, q) => q - p);
+    return (x + 0.05) / (y + 0.05);
+  };
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const colour = getComputedStyle(node).backgroundColor;
+      if (!colour.endsWith(", 0)")) return colour;
+    }
+  };
+  const found = [];
+  for (const node of document.querySelectorAll("p, h1, h2, h3, dt, dd, th, td, small, li, figcaption, .status, .tick"))
+    found.push([ratio(getComputedStyle(node)[node.matches("text") ? "fill" : "color"], behind(node)), 4.5, node.className]);
+  for (const node of document.querySelectorAll("polyline.line, .legend .mark"))
+    found.push([ratio(getComputedStyle(node)[node.matches(".mark") ? "fill" : "stroke"], behind(node)), 3, "mark"]);
+  return found.filter(([seen, least]) => seen < least).map(String);
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_and_marks_stand_out(browser: Any, report: str, scheme: str) -> None:
+    """WCAG AA: 4.5 to 1 for text, 3 to 1 for lines and marks."""
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(report)
+    assert page.evaluate(CONTRAST) == []
+    page.close()
