@@ -1,4 +1,4 @@
-"""The report in a real browser: it opens from the disk, asks for nothing, fits the screen, and answers the pointer."""
+"""The report in a real browser: it opens from the disk, asks for nothing, fits, and answers the pointer."""
 
 from __future__ import annotations
 
@@ -6,19 +6,25 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from contrast_core.report import write_report
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
-def absent(what: str) -> None:
+def absent(what: str) -> NoReturn:
     """Skip, or fail where a browser is required."""
     if os.environ.get("CONTRAST_REQUIRE_BROWSER") == "1":
         pytest.fail(f"CONTRAST_REQUIRE_BROWSER is 1, but there is no {what}.")
@@ -110,10 +116,14 @@ CONTRAST = """
     }
   };
   const found = [];
-  for (const node of document.querySelectorAll("p, h1, h2, h3, dt, dd, th, td, small, li, figcaption, .status, .tick"))
-    found.push([ratio(getComputedStyle(node)[node.matches("text") ? "fill" : "color"], behind(node)), 4.5, node.className]);
-  for (const node of document.querySelectorAll("polyline.line, .legend .mark"))
-    found.push([ratio(getComputedStyle(node)[node.matches(".mark") ? "fill" : "stroke"], behind(node)), 3, "mark"]);
+  const look = (selector, property, least) => {
+    for (const node of document.querySelectorAll(selector))
+      found.push([ratio(getComputedStyle(node)[property], behind(node)), least, node.outerHTML.slice(0, 60)]);
+  };
+  look("p, h1, h2, h3, dt, dd, th, td, small, li, figcaption, .status", "color", 4.5);
+  look(".tick, .value", "fill", 4.5);
+  look("polyline.line", "stroke", 3);
+  look(".legend .mark:not(.other)", "fill", 3);
   return found.filter(([seen, least]) => seen < least).map(String);
 }
 """

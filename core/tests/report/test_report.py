@@ -91,9 +91,7 @@ def test_untrusted_text_stays_text(page: Page) -> None:
 
 def test_nothing_is_loaded_from_elsewhere(folder: Path, page: Page) -> None:
     """Only links to click on may lead out; ids are unique."""
-    loading = [
-        a for a in page.attributes if a[1] in ("src", "href", "srcset", "data", "xlink:href") and a[0] != "a"
-    ]
+    loading = [a for a in page.attributes if a[1] in ("src", "href", "srcset", "data", "xlink:href") and a[0] != "a"]
     assert not loading
     assert "link" not in page.tags
     assert "url(" not in (folder / "report.html").read_text("utf-8")
@@ -112,9 +110,7 @@ def test_pictures_have_words_and_tables_have_headers(page: Page) -> None:
 
 def test_a_script_in_the_address_of_a_paper_is_no_link(copy: Path) -> None:
     """Only http and https addresses become links."""
-    (copy / "run.json").write_text(
-        json.dumps({"paper": "javascript:alert(1)", "status": "failed: no memory"})
-    )
+    (copy / "run.json").write_text(json.dumps({"paper": "javascript:alert(1)", "status": "failed: no memory"}))
     page = read(copy)
     assert "a" not in page.tags
     assert "failed: no memory" in page.text
@@ -214,6 +210,7 @@ def test_long_runs_are_drawn_with_few_points(copy: Path) -> None:
 
 def test_importing_the_package_is_cheap() -> None:
     """Neither torch nor scikit-learn nor matplotlib is loaded before a report is written."""
-    code = "import sys, contrast_core.report; print([m for m in ('torch', 'sklearn', 'matplotlib') if m in sys.modules])"
+    heavy = {"torch", "sklearn", "matplotlib"}
+    code = f"import sys, contrast_core.report; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

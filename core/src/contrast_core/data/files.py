@@ -73,9 +73,7 @@ def read_arrays(path: Path, columns: Columns) -> Found:
     if len(bad):
         row, column = bad[0].tolist()
         value = features[row, column]
-        raise ValueError(
-            f"The features of {path.name} hold {value} in row {row}, column {column}, counted from 0."
-        )
+        raise ValueError(f"The features of {path.name} hold {value} in row {row}, column {column}, counted from 0.")
     texts: list[list[str] | None] = []
     for wanted_name in (columns.label, columns.name):
         if wanted_name is None:
@@ -91,9 +89,7 @@ def read_arrays(path: Path, columns: Columns) -> Found:
     labels = texts[0]
     if labels is not None and arrays[str(columns.label)].dtype.kind not in "iubU":
         kind = arrays[str(columns.label)].dtype
-        raise ValueError(
-            f"The labels '{columns.label}' of {path.name} must be whole numbers or texts, not {kind}."
-        )
+        raise ValueError(f"The labels '{columns.label}' of {path.name} must be whole numbers or texts, not {kind}.")
     if labels is not None and arrays[str(columns.label)].dtype.kind == "i":
         labels = ["" if text.startswith("-") else text for text in labels]
     return Found(features, labels, texts[1])

@@ -9,20 +9,19 @@ from contrast_core.interfaces import Split
 
 
 def seeded_split(labels: Tensor, validation: float, test: float, seed: int) -> Split:
-    """Rows to train, to choose and to test on; the same for the same arguments, whatever other random numbers are
-    drawn.
+    """Rows to train, to choose and to test on; the same for the same arguments, whatever else was drawn.
 
-        The sizes are exact: round(n validation), round(n test) and the rest. Within these, every class is spread
-        over the three parts in proportion, as well as whole numbers allow; a class of one row falls anywhere.
+    The sizes are exact: round(n validation), round(n test) and the rest. Within these, every class is spread
+    over the three parts in proportion, as well as whole numbers allow; a class of one row falls anywhere.
 
-        Args:
-            labels: (n,) int64, the class of each row; all the same where there are none.
-            validation: fraction of rows to choose on, in [0, 1).
-            test: fraction of rows to test on, in [0, 1); both together less than 1.
-            seed: of the order.
+    Args:
+        labels: (n,) int64, the class of each row; all the same where there are none.
+        validation: fraction of rows to choose on, in [0, 1).
+        test: fraction of rows to test on, in [0, 1); both together less than 1.
+        seed: of the order.
 
-        Raises:
-            ValueError: if the fractions leave nothing to train on.
+    Raises:
+        ValueError: if the fractions leave nothing to train on.
     """
     check_fractions(validation, test)
     generator = torch.Generator().manual_seed(seed)

@@ -25,10 +25,10 @@ class Table(Data):
 
     The file, by its ending:
         .csv  the first line names the columns; every column but `label`, `name` and those in `ignore` is a
-              feature. Cells are finite numbers; an empty label is an unknown one.
+              feature. Cells are finite numbers; an empty label is unknown.
         .npy  one array (n, k), without labels.
-        .npz  the array `features` (n, k), and the arrays (n,) that `label` and `name` name; a negative label is
-              an unknown one.
+        .npz  the array `features` (n, k), and the arrays (n,) that `label` and `name` name; negative labels
+              are unknown ones.
 
     Args:
         path: the file.
@@ -38,7 +38,8 @@ class Table(Data):
         delimiter: between the cells of a CSV file.
         standardise: subtract each feature's mean and divide by its (population) deviation, computed on the
             "train" rows of the split, on "all" rows, or "none". A constant feature becomes zero. They are
-            statistics of this file: embedding another file with a trained model standardises that one by its own.
+            statistics of this file: embedding another file with a trained model standardises that one by its
+            own.
         validation: fraction of the rows to choose a probe on.
         test: fraction of the rows to test a probe on.
         split_seed: of the split.

@@ -214,9 +214,7 @@ def collapsed(numbers: Mapping[str, float]) -> str:
     if numbers["mean_norm"] == 0:
         return "Complete collapse: all embeddings are zero."
     if cosine > NEARLY_ONE:
-        return (
-            f"Complete collapse: all embeddings are nearly the same (mean cosine of two rows {cosine:.5f})."
-        )
+        return f"Complete collapse: all embeddings are nearly the same (mean cosine of two rows {cosine:.5f})."
     if used < max(min(2.0, possible / 2), USED_SHARE * possible):
         return f"Dimensional collapse: the embeddings use {used:.1f} of {possible:.0f} possible directions."
     return ""

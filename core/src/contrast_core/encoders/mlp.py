@@ -90,9 +90,7 @@ class MLP(Encoder):
         first = next(self.backbone.parameters())
         if x.shape[1] != first.shape[1]:
             have, wanted = x.shape[1], first.shape[1]
-            raise ValueError(
-                f"The view '{view}' has {have} numbers an item; this encoder was built for {wanted}."
-            )
+            raise ValueError(f"The view '{view}' has {have} numbers an item; this encoder was built for {wanted}.")
         encoded: Tensor = self.backbone(x)
         return encoded
 

@@ -37,27 +37,19 @@ def labelled(embedding: Embeddings, data: Data) -> Labelled:
     """
     labels = data.labels
     if labels is None:
-        raise ValueError(
-            "The data set has no labels to score against; give it some, or leave this evaluation out."
-        )
+        raise ValueError("The data set has no labels to score against; give it some, or leave this evaluation out.")
     z = embedding.z.detach().cpu()
     if labels.shape != z.shape[:1]:
-        raise ValueError(
-            f"There are {len(z)} embedded items but labels of shape {tuple(labels.shape)}: one an item."
-        )
+        raise ValueError(f"There are {len(z)} embedded items but labels of shape {tuple(labels.shape)}: one an item.")
     if not bool(z.isfinite().all()):
         bad = int((~z.isfinite().flatten(1).all(1)).sum())
-        raise ValueError(
-            f"The embedding of {bad} of {len(z)} items is NaN or infinite; there is nothing to score."
-        )
+        raise ValueError(f"The embedding of {bad} of {len(z)} items is NaN or infinite; there is nothing to score.")
     if not bool((labels >= 0).any()):
         raise ValueError("No item of the data set has a known label; there is nothing to score against.")
     return Labelled(z.double().flatten(1).numpy(), labels.cpu().numpy())
 
 
-def splits_of(
-    data: Data, wanted: Sequence[str], labels: NDArray[Any], *, val: bool = False
-) -> dict[str, Parts]:
+def splits_of(data: Data, wanted: Sequence[str], labels: NDArray[Any], *, val: bool = False) -> dict[str, Parts]:
     """The wanted splits (all, if none is named), without items of unknown label.
 
     Args:
@@ -70,27 +62,19 @@ def splits_of(
         ValueError: if there is no split, none of that name, a row that does not exist, or an empty part.
     """
     if not data.splits:
-        raise ValueError(
-            "The data set has no splits to train and test a classifier on; leave this evaluation out."
-        )
+        raise ValueError("The data set has no splits to train and test a classifier on; leave this evaluation out.")
     found = {}
     for name in wanted or data.splits:
         if name not in data.splits:
             have = ", ".join(data.splits)
-            raise ValueError(
-                f"The data set has no split '{name}', only {have}.{did_you_mean(name, data.splits)}"
-            )
+            raise ValueError(f"The data set has no split '{name}', only {have}.{did_you_mean(name, data.splits)}")
         split = data.splits[name]
         parts = Parts(*(_known(part, labels, name) for part in (split.train, split.val, split.test)))
         for title, part in parts._asdict().items():
             if len(part) == 0 and (val or title != "val"):
-                raise ValueError(
-                    f"The {title} part of split '{name}' has no labelled item; change the split."
-                )
+                raise ValueError(f"The {title} part of split '{name}' has no labelled item; change the split.")
         if len(set(labels[parts.train])) < 2:
-            raise ValueError(
-                f"The train part of split '{name}' has items of one class only; change the split."
-            )
+            raise ValueError(f"The train part of split '{name}' has items of one class only; change the split.")
         found[name] = parts
     return found
 
@@ -98,8 +82,6 @@ def splits_of(
 def _known(part: Tensor, labels: NDArray[Any], name: str) -> NDArray[Any]:
     rows: NDArray[Any] = part.cpu().numpy()
     if len(rows) and not (rows.min() >= 0 and rows.max() < len(labels)):
-        raise ValueError(
-            f"Split '{name}' names row {rows.max()}, but there are {len(labels)} items, numbered from 0."
-        )
+        raise ValueError(f"Split '{name}' names row {rows.max()}, but there are {len(labels)} items, numbered from 0.")
     known: NDArray[Any] = rows[labels[rows] >= 0]
     return known

@@ -16,25 +16,22 @@ from contrast_core.interfaces import Data, Evaluator, Score
 
 @final
 class KNN(Evaluator):
-    """The majority class among the k training rows nearest to a test row (scikit-learn); of equals, the smallest
-    class.
+    """The majority class of the k training rows nearest to a test row (scikit-learn); of equals the first.
 
-        Scores: accuracy and Macro-F1 on the test rows, as fractions, for every split; validation rows are not
-            used.
+    Scores: accuracy and Macro-F1 on the test rows, as fractions, for every split; validation rows are not
+        used.
 
-        Args:
-            k: number of neighbours, at least 1.
-            metric: "cosine" (1 - cosine similarity) or "euclidean".
-            splits: names of the data's splits; none means all.
+    Args:
+        k: number of neighbours, at least 1.
+        metric: "cosine" (1 - cosine similarity) or "euclidean".
+        splits: names of the data's splits; none means all.
 
-        Raises:
-            ValueError: if k is below 1; in use, if there are no labels, no splits, an empty part, fewer than k
-                training rows, or labels that do not fit the embedding.
+    Raises:
+        ValueError: if k is below 1; in use, if there are no labels, no splits, an empty part, fewer than k
+            training rows, or labels that do not fit the embedding.
     """
 
-    def __init__(
-        self, k: int = 5, metric: Literal["cosine", "euclidean"] = "cosine", splits: Sequence[str] = ()
-    ):
+    def __init__(self, k: int = 5, metric: Literal["cosine", "euclidean"] = "cosine", splits: Sequence[str] = ()):
         if k < 1:
             raise ValueError(f"k = {k} must be at least 1: it is a number of neighbours.")
         self.needs = ("embedding.label",)
@@ -46,13 +43,9 @@ class KNN(Evaluator):
         scores = []
         for name, (train, _, test) in splits_of(data, self.splits, labels).items():
             if self.k > len(train):
-                raise ValueError(
-                    f"k = {self.k} neighbours are asked for, but split '{name}' trains on {len(train)}."
-                )
+                raise ValueError(f"k = {self.k} neighbours are asked for, but split '{name}' trains on {len(train)}.")
             nearest = KNeighborsClassifier(self.k, metric=self.metric).fit(rows[train], labels[train])
             predicted = nearest.predict(rows[test])
             scores.append(Score("accuracy", float(accuracy_score(labels[test], predicted)), split=name))
-            scores.append(
-                Score("macro_f1", float(f1_score(labels[test], predicted, average="macro")), split=name)
-            )
+            scores.append(Score("macro_f1", float(f1_score(labels[test], predicted, average="macro")), split=name))
         return scores

@@ -21,10 +21,11 @@ from contrast_core.interfaces import Data, Evaluator, Score
 
 @final
 class LinearProbe(Evaluator):
-    """Multinomial logistic regression (scikit-learn, L2) on the embedding, standardised with training statistics.
+    """Logistic regression (scikit-learn, L2) on the embedding, standardised with training statistics.
 
     min_W  0.5 |W|^2 + c sum_i cross_entropy(W z_i, y_i);  c is the one of best accuracy on the validation
-    rows. Scores: accuracy and Macro-F1 on the test rows, as fractions, for every split.
+    rows.
+    Scores: accuracy and Macro-F1 on the test rows, as fractions, for every split.
 
     Args:
         splits: names of the data's splits; none means all.
@@ -57,14 +58,10 @@ class LinearProbe(Evaluator):
         scores = []
         for name, (train, val, test) in splits_of(data, self.splits, labels, val=several).items():
             probes = [self._fitted(c, rows[train], labels[train]) for c in self.strengths]
-            best = (
-                max(probes, key=lambda probe: probe.score(rows[val], labels[val])) if several else probes[0]
-            )
+            best = max(probes, key=lambda probe: probe.score(rows[val], labels[val])) if several else probes[0]
             predicted = best.predict(rows[test])
             scores.append(Score("accuracy", float(accuracy_score(labels[test], predicted)), split=name))
-            scores.append(
-                Score("macro_f1", float(f1_score(labels[test], predicted, average="macro")), split=name)
-            )
+            scores.append(Score("macro_f1", float(f1_score(labels[test], predicted, average="macro")), split=name))
         return scores
 
     def _fitted(self, strength: float, rows: NDArray[Any], labels: NDArray[Any]) -> Any:

@@ -112,9 +112,7 @@ def figure(
     plane = _Plane(width, height, left, right, log)
 
     svg = node("svg", viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label=_spoken(title, drawn))
-    extend(
-        svg, _axes(plane, rules, x_label), _guides(plane, stages, reference), _curves(plane, drawn, labels)
-    )
+    extend(svg, _axes(plane, rules, x_label), _guides(plane, stages, reference), _curves(plane, drawn, labels))
     return node("figure", node("h3", title), svg, node("figcaption", reading), class_="chart")
 
 

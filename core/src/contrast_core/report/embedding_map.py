@@ -48,7 +48,7 @@ def place(run: Run) -> Place | None:
         return Place(rows, np.zeros((len(z), 2)), "nothing: all rows are equal")
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn brings it
 
     reduced = PCA(min(50, *z.shape), svd_solver="full").fit_transform(z)
     if len(z) < 10:
@@ -58,9 +58,7 @@ def place(run: Run) -> Place | None:
     # Rows that coincide divide by zero inside; they only lie on one point then.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        model = TSNE(
-            init="random" if reduced.shape[1] < 2 else "pca", random_state=0, perplexity=min(30, len(z) / 4)
-        )
+        model = TSNE(init="random" if reduced.shape[1] < 2 else "pca", random_state=0, perplexity=min(30, len(z) / 4))
         return Place(rows, model.fit_transform(reduced), "t-SNE after PCA")
 
 
@@ -76,9 +74,7 @@ def figure(run: Run) -> Element | None:
     style = {label: k for k, label in enumerate(sorted(order))}
     xy = _scaled(placed.points)
 
-    svg = node(
-        "svg", viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label=_spoken(run, placed, len(style))
-    )
+    svg = node("svg", viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label=_spoken(run, placed, len(style)))
     for row, label, (x, y) in zip(placed.rows, mine, xy, strict=True):
         name = run.names[row][:200] if run.names else f"item {row}"
         # A single class needs no marking of the unknown as grey.
@@ -94,9 +90,7 @@ def figure(run: Run) -> Element | None:
         "an item to see its name."
     )
     picture = node("div", frame, _legend(mine, style, classes), class_="map")
-    return node(
-        "figure", node("h3", "Map of the embedding"), picture, node("figcaption", reading), class_="wide"
-    )
+    return node("figure", node("h3", "Map of the embedding"), picture, node("figcaption", reading), class_="wide")
 
 
 def _scaled(points: Array) -> list[tuple[float, float]]:

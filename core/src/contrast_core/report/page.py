@@ -16,9 +16,7 @@ from contrast_core.report.read import Result, Run
 from contrast_core.report.series import timeline
 
 TILES = 4
-LOWER_IS_BETTER = re.compile(
-    r"loss|error|distance|perplexity|\b(mse|rmse|mae|eer|fid|wer|cer)\b", re.IGNORECASE
-)
+LOWER_IS_BETTER = re.compile(r"loss|error|distance|perplexity|\b(mse|rmse|mae|eer|fid|wer|cer)\b", re.IGNORECASE)
 
 
 def render(run: Run) -> bytes:
@@ -92,9 +90,7 @@ def _alarms(run: Run) -> Element | None:
     if not alarms:
         return None
     heading = node("h2", "Alarm" if len(alarms) == 1 else f"{len(alarms)} alarms")
-    return node(
-        "aside", heading, node("ul", [node("li", alarm) for alarm in alarms]), class_="alarm", role="alert"
-    )
+    return node("aside", heading, node("ul", [node("li", alarm) for alarm in alarms]), class_="alarm", role="alert")
 
 
 def _problems(run: Run) -> Element | None:

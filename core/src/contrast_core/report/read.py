@@ -84,9 +84,7 @@ def read_run(folder: Path) -> Run:
     z, labels = _embedding(folder / "embedding.safetensors", problems)
     names = _json(folder / "names.json", list, problems) if (folder / "names.json").exists() else []
     if names and (z is None or len(names) != len(z)):
-        problems.append(
-            f"names.json has {len(names)} names for {0 if z is None else len(z)} embeddings: not used."
-        )
+        problems.append(f"names.json has {len(names)} names for {0 if z is None else len(z)} embeddings: not used.")
         names = []
     return Run(
         folder=folder,
@@ -144,9 +142,7 @@ def _lines(path: Path, problems: list[str]) -> list[Mapping[str, Any]]:
     if bad == [len(lines)]:
         problems.append(f"{path.name} breaks off in its last line: the {len(read)} lines before it are used.")
     elif bad:
-        problems.append(
-            f"{path.name} has {len(bad)} broken lines, the first is line {bad[0]}: {len(read)} are used."
-        )
+        problems.append(f"{path.name} has {len(bad)} broken lines, the first is line {bad[0]}: {len(read)} are used.")
     return read
 
 

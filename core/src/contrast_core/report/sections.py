@@ -48,9 +48,7 @@ def evaluation(run: Run) -> Element:
 
 def _table(name: str, results: Sequence[Result]) -> Element:
     splits = list(dict.fromkeys(result.split for result in results))
-    head = node(
-        "tr", node("th", "Metric", scope="col"), [node("th", s or "Score", scope="col") for s in splits]
-    )
+    head = node("tr", node("th", "Metric", scope="col"), [node("th", s or "Score", scope="col") for s in splits])
     rows = []
     for metric in dict.fromkeys(result.metric for result in results):
         mine = [result for result in results if result.metric == metric]
@@ -69,9 +67,7 @@ def decimals_for(results: Sequence[Result]) -> int:
 
 def _score(result: Result, decimals: int) -> Element:
     deviation = None if result.deviation is None else f" ± {fixed(result.deviation, decimals)}"
-    return node(
-        "span", fixed(result.mean, decimals), node("small", deviation) if deviation else None, class_="score"
-    )
+    return node("span", fixed(result.mean, decimals), node("small", deviation) if deviation else None, class_="score")
 
 
 def training(time: Timeline) -> Element:
@@ -107,9 +103,7 @@ def training(time: Timeline) -> Element:
 
 
 def _banded(figures: Sequence[Element]) -> bool:
-    return any(
-        part.get("class", "").startswith("band") for figure in figures for part in figure.iter("polygon")
-    )
+    return any(part.get("class", "").startswith("band") for figure in figures for part in figure.iter("polygon"))
 
 
 def _term(time: Timeline, name: str, key: str) -> tuple[list[float], list[float]]:
@@ -121,9 +115,7 @@ def _dropped(time: Timeline, terms: Sequence[str]) -> Element | None:
     lines = []
     for name in terms:
         rows = dict(zip(*_term(time, name, "rows"), strict=True))
-        shares = [
-            (x, y / max(y + rows.get(x, 0.0), 1)) for x, y in zip(*_term(time, name, "dropped"), strict=True)
-        ]
+        shares = [(x, y / max(y + rows.get(x, 0.0), 1)) for x, y in zip(*_term(time, name, "dropped"), strict=True)]
         if any(share > 0 for _, share in shares):
             lines.append(charts.Line(name, [x for x, _ in shares], [share for _, share in shares]))
     reading = "Rows without a positive, or with nothing to be set against, take no part in a term."
@@ -209,9 +201,7 @@ def provenance(run: Run) -> list[Element]:
         parts += [node("h3", "Resolved recipe"), node("pre", node("code", recipe), tabindex="0")]
     versions = run.facts.get("versions")
     if isinstance(versions, dict) and versions:
-        items = [
-            node("div", node("dt", str(name)), node("dd", str(version))) for name, version in versions.items()
-        ]
+        items = [node("div", node("dt", str(name)), node("dd", str(version))) for name, version in versions.items()]
         parts += [node("h3", "Versions"), node("dl", items, class_="versions")]
     repeat = section("To repeat this run")
     extend(repeat, *parts)

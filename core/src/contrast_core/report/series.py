@@ -42,17 +42,13 @@ def timeline(run: Run) -> Timeline:
         starts.append((offsets[name] + min(steps), name))
         reached = max(reached, offsets[name] + max(steps))
     metrics, diagnostics = (
-        sorted(
-            ((offsets[stage] + step, row) for (stage, step), row in table.items()), key=lambda entry: entry[0]
-        )
+        sorted(((offsets[stage] + step, row) for (stage, step), row in table.items()), key=lambda entry: entry[0])
         for table in tables
     )
     return Timeline(metrics, diagnostics, starts if len(starts) > 1 else ())
 
 
-def curve(
-    rows: Iterable[tuple[float, Row]], value: Callable[[Row], float]
-) -> tuple[list[float], list[float]]:
+def curve(rows: Iterable[tuple[float, Row]], value: Callable[[Row], float]) -> tuple[list[float], list[float]]:
     """x and y of the lines whose value is not NaN."""
     pairs = [(x, y) for x, y in ((x, value(row)) for x, row in rows) if not math.isnan(y)]
     return [x for x, _ in pairs], [y for _, y in pairs]
@@ -70,8 +66,4 @@ def inner(row: Row, key: str) -> Row:
 
 
 def _by_step(rows: Iterable[Row]) -> dict[tuple[str, float], Row]:
-    return {
-        (str(row.get("stage") or ""), step): row
-        for row in rows
-        if math.isfinite(step := number(row.get("step")))
-    }
+    return {(str(row.get("stage") or ""), step): row for row in rows if math.isfinite(step := number(row.get("step")))}

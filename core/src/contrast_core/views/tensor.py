@@ -73,9 +73,7 @@ class TensorViews(View):
     def _shifted(self, x: Tensor) -> Tensor:
         count, _, height, width = x.shape
         if self.shift >= min(height, width):
-            raise ValueError(
-                f"shift = {self.shift} would move images of {height} x {width} pixels out of sight."
-            )
+            raise ValueError(f"shift = {self.shift} would move images of {height} x {width} pixels out of sight.")
         offset = torch.randint(0, 2 * self.shift + 1, (2, count, 1), device=x.device)
         rows = (torch.arange(height, device=x.device) + offset[0])[:, :, None]
         columns = (torch.arange(width, device=x.device) + offset[1])[:, None, :]

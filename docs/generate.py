@@ -1,0 +1,91 @@
+"""Make the parts of the documentation that come from the code: the README's plugin table, catalogue.md, commands.md.
+
+    python docs/generate.py            write them
+    python docs/generate.py --check    exit code 1 if one of them is not up to date
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from contrast_core import catalogue
+from contrast_core.cli import parser
+from contrast_core.describe import describe
+from contrast_core.registry import discover
+from contrast_core.spec import KINDS
+
+ROOT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- plugins: made by docs/generate.py -->", "<!-- end of plugins -->"
+
+
+def plugin_table() -> str:
+    """The first-party plugins as markdown rows."""
+    rows = ["| plugin | what for | published systems | status |", "|---|---|---|---|"]
+    for entry in catalogue.entries():
+        name = f"`{entry['distribution']}`"
+        rows.append(f"| {name} | {entry['summary']} | {', '.join(entry['systems'])} | {entry['status']} |")
+    return "\n".join(rows)
+
+
+def readme() -> str:
+    """README.md with a fresh table."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{plugin_table()}\n{END}{rest.split(END)[1]}"
+
+
+def catalogue_page() -> str:
+    """Every registered component with its arguments, and every recipe."""
+    registry = discover(allowed=",".join(entry["domain"] for entry in catalogue.entries()))
+    lines = ["# Catalogue", "", "Made from the code; `contrast show NAME` prints the same with the full documentation.", ""]
+    lines += ["## recipes", "", "| recipe | what |", "|---|---|"]
+    lines += [f"| `{name}` | {_cell(recipe.summary)} |" for name, recipe in sorted(registry.recipes.items())]
+    for kind in KINDS:
+        lines += ["", f"## {kind}", ""]
+        for component in registry.of_kind(kind):
+            lines += [f"### {component.name}", "", component.summary, ""]
+            if component.paper:
+                lines += [f"Paper: {component.paper}", ""]
+            arguments = describe(component).arguments
+            if arguments:
+                lines += ["| argument | type | default |", "|---|---|---|"]
+                lines += [f"| `{a.name}` | `{_cell(a.annotation)}` | {_default(a.default)} |" for a in arguments] + [""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def commands_page() -> str:
+    """The help of every command."""
+    top = parser()
+    lines = ["# Commands", "", "Made from the command line's own grammar.", "", "```text", top.format_help().rstrip(), "```"]
+    choices = next(a.choices for a in top._actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001
+    for name, command in choices.items():
+        lines += ["", f"## contrast {name}", "", "```text", command.format_help().rstrip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _default(text: str) -> str:
+    return f"`{_cell(text)}`" if text else "required"
+
+
+def main() -> None:
+    """Write or check all made files."""
+    made = {
+        ROOT / "README.md": readme(),
+        ROOT / "docs" / "catalogue.md": catalogue_page(),
+        ROOT / "docs" / "commands.md": commands_page(),
+    }
+    stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    if "--check" in sys.argv[1:]:
+        sys.exit("\n".join(f"{p.relative_to(ROOT)} is out of date: python docs/generate.py" for p in stale) or None)
+    for path in stale:
+        path.write_text(made[path], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
