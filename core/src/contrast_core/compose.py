@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import inspect
+import math
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
 from attrs import frozen
+from torch import nn
 
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Data, Encoder, Evaluator, Memory, Objective, PairSampler, Step, View
 from contrast_core.pipeline import Pipeline, Weighted
 from contrast_core.recipe import Recipe, Section, Training
 from contrast_core.registry import Registry
-from contrast_core.schema import check, parameters_of
+from contrast_core.schema import REQUIRED, Parameter, check, parameters_of, shown
 from contrast_core.similarity import Similarity
+from contrast_core.spec import Component
 from contrast_core.training.steps import Ordinary
 
 INTERFACES: Mapping[type, str] = {
@@ -50,6 +53,7 @@ def compose(recipe: Recipe, registry: Registry) -> Composition:
     Raises:
         ContrastError: for an unknown component, a wrong option, a missing section, or parts that do not fit.
     """
+    _check_names(recipe)
     builder = _Builder(recipe, registry)
     data = builder.required("data", Data)
     encoder = builder.required("encoder", Encoder)
@@ -84,6 +88,15 @@ def compose(recipe: Recipe, registry: Registry) -> Composition:
     return composition
 
 
+def _check_names(recipe: Recipe) -> None:
+    for kind in ("view", "memory", "sampler", "objective"):
+        for name, section in recipe.named(kind).items():
+            if hasattr(nn.ModuleDict, name):
+                raise ContrastError(
+                    f"{section.where()}: torch keeps the name '{name}' for itself; rename [{kind}.{name}]."
+                )
+
+
 class _Builder:
     def __init__(self, recipe: Recipe, registry: Registry):
         self.recipe, self.registry = recipe, registry
@@ -104,54 +117,115 @@ class _Builder:
         except ContrastError as error:
             raise ContrastError(f"{section.where('use')}: {error}") from error
         label = f"{section.path} ({component.name})"
-        owner = self.registry.owner(component)
+        target = self._class(component, interface, section)
         try:
-            target = component.load()
-        except ImportError as error:
-            raise ContrastError(
-                f"{section.where('use')}: {component.name} needs {error.name or error}, which can't be imported: "
-                f"pip install {owner.distribution}"
-            ) from error
-        options = check(parameters_of(target), section.options, label, section.where, self._special(section))
+            parameters = parameters_of(target)
+        except ContrastError as error:
+            raise ContrastError(f"{section.where('use')}: {label}: {error}") from error
+        options = check(parameters, section.options, label, section.where, self._special(section))
         try:
             built = target(**options)
-        except (ValueError, TypeError) as error:
+        except ImportError as error:
+            raise ContrastError(f"{section.where('use')}: {self._missing(component, error)}") from error
+        except (ValueError, TypeError, ContrastError) as error:
             raise ContrastError(f"{section.where()}: {label}: {error}") from error
         if not isinstance(built, interface):
-            raise ContrastError(f"{component.target} is registered as {kind} but is no {interface.__name__}.")
+            raise ContrastError(_wrong_kind(component, interface, section))
         self.labels[id(built)] = label
         return built
 
+    def _class(self, component: Component, interface: type, section: Section) -> Any:
+        try:
+            target = component.load()
+        except ImportError as error:
+            raise ContrastError(f"{section.where('use')}: {self._missing(component, error)}") from error
+        except ContrastError as error:
+            raise ContrastError(f"{section.where('use')}: {error}") from error
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise ContrastError(f"{section.where('use')}: {component.name} can't be loaded: {reason}") from error
+        if not callable(target) or (inspect.isclass(target) and not issubclass(target, interface)):
+            raise ContrastError(_wrong_kind(component, interface, section))
+        return target
+
+    def _missing(self, component: Component, error: ImportError) -> str:
+        owner = self.registry.owner(component)
+        needed = " ".join(str(error.name or error).split())
+        # An import of a name that a module lacks means another version of that module.
+        cure = "upgrade" if isinstance(error, ModuleNotFoundError) else "force-reinstall"
+        return f"{component.name} needs {needed}, which can't be imported: pip install --{cure} {owner.label}"
+
     def _special(self, section: Section) -> Callable[[Any, Any, str], Any]:
         def special(wanted: Any, value: Any, key: str) -> Any:
+            """Paths and components, alone or in lists and tables; all else is for the ordinary check."""
             for choice in _choices(wanted):
                 if choice is Path and isinstance(value, str):
                     return self._path(section, key, value)
-                interface = next(
-                    (i for i in INTERFACES if inspect.isclass(choice) and issubclass(choice, i)), None
-                )
+                interface = _interface(choice)
                 if interface is not None and isinstance(value, str | dict):
-                    table = {"use": value} if isinstance(value, str) else value
-                    inner = {k: v for k, v in table.items() if k != "use"}
-                    return self.build(
-                        Section(f"{section.path}.{key}", str(table.get("use", "")), inner, section.source),
-                        interface,
-                    )
+                    return self._nested(section, interface, value, key)
+                origin, inner = get_origin(choice), [a for a in get_args(choice) if a is not Ellipsis]
+                if not inspect.isclass(origin) or not inner or not _holds_special(inner[-1]):
+                    continue
+                if issubclass(origin, Mapping) and isinstance(value, dict):
+                    return {k: each(inner[-1], v, f"{key}.{k}") for k, v in value.items()}
+                if issubclass(origin, Collection) and isinstance(value, list):
+                    items = (each(inner[-1], v, f"{key}.{n}") for n, v in enumerate(value, 1))
+                    return origin(items) if origin in (list, set, frozenset) else tuple(items)
             return NotImplemented
+
+        def each(wanted: Any, value: Any, key: str) -> Any:
+            found = special(wanted, value, key)
+            if found is NotImplemented:
+                one = {key: Parameter(key, wanted, REQUIRED)}
+                found = check(one, {key: value}, f"{section.path} ({section.use})", section.where)[key]
+            return found
 
         return special
 
+    def _nested(self, section: Section, interface: type, value: str | dict[str, Any], key: str) -> Any:
+        table = {"use": value} if isinstance(value, str) else value
+        if not isinstance(table.get("use"), str):
+            place, kind = f"{section.where(key)}: [{section.path}.{key}]", INTERFACES[interface]
+            raise ContrastError(f'{place} needs a line use = "domain/name", the name of {_a(kind)}.')
+        options = {k: v for k, v in table.items() if k != "use"}
+        return self.build(Section(f"{section.path}.{key}", table["use"], options, section.source), interface)
+
     def _path(self, section: Section, key: str, value: str) -> Path:
-        folder = self.recipe.folder
-        if folder is None or f"{section.path}.{key}" in section.source.settings:
-            return Path(value).expanduser()
-        path = (folder / value).resolve()
-        if not path.is_relative_to(folder):
-            raise ContrastError(
-                f"{section.where(key)}: the path '{value}' leaves the recipe's folder; if you trust it, give it "
-                f"yourself: --set {section.path}.{key}={value}"
-            )
-        return path
+        folder, path = self.recipe.folder, f"{section.path}.{key}"
+        if section.source.trusts(path):
+            found = Path(value).expanduser().absolute()
+        elif folder is None:
+            found = Path(value).expanduser()
+        else:
+            found = (folder / value).resolve()
+            if not found.is_relative_to(folder):
+                raise ContrastError(
+                    f"{section.where(key)}: the path '{value}' leaves the recipe's folder; if you trust it, give it "
+                    f"yourself: --set {path}={value}"
+                )
+        self.recipe.remember(path, found)
+        return found
+
+
+def _wrong_kind(component: Component, interface: type, section: Section) -> str:
+    return (
+        f"{section.where('use')}: {component.target} is registered as {_a(component.kind)}, {component.name}, "
+        f"but it is no {interface.__name__}."
+    )
+
+
+def _a(kind: str) -> str:
+    return kind if kind == "data" else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
+def _interface(wanted: Any) -> type | None:
+    return next((i for i in INTERFACES if inspect.isclass(wanted) and issubclass(wanted, i)), None)
+
+
+def _holds_special(wanted: Any) -> bool:
+    """Whether a path or a component is somewhere in a type."""
+    return wanted is Path or _interface(wanted) is not None or any(_holds_special(a) for a in get_args(wanted))
 
 
 def _choices(wanted: Any) -> tuple[Any, ...]:
@@ -161,12 +235,12 @@ def _choices(wanted: Any) -> tuple[Any, ...]:
 def _taken(section: Section, key: str, kind: type, default: Any) -> tuple[Any, Section]:
     """A key that belongs to the pipeline rather than to the component, and the section without it."""
     value = section.options.get(key, default)
-    if not isinstance(value, (int, float) if kind is float else kind):
-        raise ContrastError(
-            f"{section.where(key)}: '{key}' must be {'a number' if kind is float else 'true or false'}."
-        )
+    words = "a number" if kind is float else "true or false"
+    fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
+    if not fits or (kind is float and (isinstance(value, bool) or not math.isfinite(value))):
+        raise ContrastError(f"{section.where(key)}: '{key}' of {section.path} must be {words}, not {shown(value)}.")
     rest = {k: v for k, v in section.options.items() if k != key}
-    return value, Section(section.path, section.use, rest, section.source)
+    return kind(value), Section(section.path, section.use, rest, section.source)
 
 
 def _check_fit(composition: Composition, labels: Mapping[int, str]) -> None:
@@ -175,16 +249,16 @@ def _check_fit(composition: Composition, labels: Mapping[int, str]) -> None:
     source = composition.recipe.source
     given = {name: labels[id(data)] for name in data.gives}
 
-    def offers(part: Any) -> list[str]:
-        # A memory gives itself, under the name of its section.
+    def offers(part: Any, need: str) -> list[str]:
+        # A memory gives itself, under the name of its section. Columns are of interest only to who wants one.
         own = [labels[id(part)].partition(" ")[0].rpartition(".")[2]] if isinstance(part, Memory) else []
-        return sorted({*part.gives, *own})
+        return sorted(name for name in {*part.gives, *own} if "." in need or "." not in name)
 
     def require(part: Any, upstream: Iterable[Any]) -> None:
         for need in part.needs:
             if need not in given:
                 label = labels[id(part)]
-                sides = [f"{labels[id(p)]} gives {', '.join(offers(p)) or 'nothing'}" for p in upstream]
+                sides = [f"{labels[id(p)]} gives {', '.join(offers(p, need)) or 'nothing'}" for p in upstream]
                 where = source.where(label.partition(" ")[0])
                 raise ContrastError(
                     f"{where}: {label} needs '{need}', but {' and '.join(sides) or 'nothing is before it'}."
@@ -203,12 +277,29 @@ def _check_fit(composition: Composition, labels: Mapping[int, str]) -> None:
     for view in pipeline.late_views.values():
         pass_through(view, tables)
         tables.append(view)
+    have = dict(given)
     for name, memory in pipeline.memories.items():
         pass_through(memory, tables)
+        if name in have:
+            label = labels[id(memory)]
+            raise ContrastError(
+                f"{source.where(f'memory.{name}')}: {label} has a name that {have[name]} gives: rename it."
+            )
         given[name] = labels[id(memory)]
-    for sampler in pipeline.samplers.values():
+    pairs: dict[str, str] = {}
+    samplers: list[Any] = list(pipeline.samplers.values())
+    for sampler in samplers:
         pass_through(sampler, [*tables, *pipeline.memories.values()])
+        for name in sampler.gives:
+            if name in pairs:
+                place = source.where(labels[id(sampler)].partition(" ")[0])
+                raise ContrastError(
+                    f"{place}: {labels[id(sampler)]} gives '{name}', but so does {pairs[name]}: rename one of them."
+                )
+            pairs[name] = labels[id(sampler)]
     for objective in pipeline.objectives.values():
         require(objective, [*pipeline.samplers.values()] or tables)
+    # Evaluators see the embedding, whatever the encoder calls its table.
+    given["embedding"] = labels[id(pipeline.encoder)]
     for evaluator in composition.evaluators.values():
         require(evaluator, [pipeline.encoder, data])

@@ -1,4 +1,4 @@
-"""What a component looks like, read from its source text: signature, documentation. Nothing is imported, so no torch."""
+"""What a component looks like, read from its source text: signature and documentation. It is not imported: no torch."""
 
 from __future__ import annotations
 
@@ -35,23 +35,19 @@ def describe(component: Component) -> Description:
         ContrastError: if the module or the class is not there.
     """
     module, _, name = component.target.partition(":")
-    path = _source(module)
-    if path is None:
-        raise ContrastError(
-            f"The module {module} of {component.name} can't be found: is its distribution complete?"
-        )
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = next(
-        (n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name == name), None
-    )
-    if found is None:
+    home = _read(module)
+    if home is None:
+        raise ContrastError(f"The module {module} of {component.name} can't be found: is its distribution complete?")
+    lookup = _lookup(home, name)
+    if lookup is None:
         raise ContrastError(f"{module} defines no '{name}', which {component.name} names as its class.")
-    owner, constructor = _constructor(found, tree)
-    arguments = _arguments(constructor) if constructor else _fields(found)
-    notes = {
-        name: _attribute(found, name) or _attribute(constructor, f"self.{name}")
-        for name in ("needs", "gives")
-    }
+    found, home = lookup
+    owner, constructor = _constructor(found, home)
+    if constructor:
+        arguments = _arguments(constructor)
+    else:
+        arguments = _fields(found) if isinstance(found, ast.ClassDef) and _generates_constructor(found) else []
+    notes = {key: _attribute(found, key) or _attribute(constructor, f"self.{key}") for key in ("needs", "gives")}
     texts = dict.fromkeys(ast.get_docstring(node) or "" for node in (found, owner))
     return Description(arguments, "\n\n".join(filter(None, texts)), notes["needs"], notes["gives"])
 
@@ -59,33 +55,81 @@ def describe(component: Component) -> Description:
 Definition = ast.ClassDef | ast.FunctionDef
 
 
-def _constructor(found: Definition, tree: ast.Module) -> tuple[Definition, ast.FunctionDef | None]:
-    """The definition that has the constructor, a class of the same module that `found` extends included, and it."""
+class _Module(NamedTuple):
+    """A module's source text, parsed, and its dotted name."""
+
+    name: str
+    package: bool
+    tree: ast.Module
+
+    def absolute(self, relative: ast.ImportFrom) -> str:
+        """The name of the module that a `from ... import` names."""
+        if not relative.level:
+            return relative.module or ""
+        parts = self.name.split(".")
+        parts = parts[: len(parts) - relative.level + self.package]
+        return ".".join([*parts, relative.module] if relative.module else parts)
+
+
+def _read(module: str) -> _Module | None:
+    path = _source(module)
+    if path is None:
+        return None
+    try:
+        return _Module(module, path.stem == "__init__", ast.parse(path.read_text(encoding="utf-8")))
+    except (SyntaxError, ValueError, OSError) as error:
+        raise ContrastError(f"The source of {module} can't be read: {' '.join(str(error).split())}") from error
+
+
+def _lookup(home: _Module, name: str, hops: int = 4) -> tuple[Definition, _Module] | None:
+    """The definition of a name in a module, or where the module imports it from, within the same distribution."""
+    for node in home.tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return node, home
+    for node in home.tree.body:
+        if isinstance(node, ast.ImportFrom) and hops:
+            original = next((alias.name for alias in node.names if (alias.asname or alias.name) == name), None)
+            if original:
+                other = _read(home.absolute(node))
+                return _lookup(other, original, hops - 1) if other else None
+    return None
+
+
+def _constructor(found: Definition, home: _Module) -> tuple[Definition, ast.FunctionDef | None]:
+    """The definition that has the constructor, a class that `found` extends included, and it."""
     if isinstance(found, ast.FunctionDef):
         return found, found
     own = next((n for n in found.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
-    if own:
+    if own or _generates_constructor(found):
         return found, own
-    classes = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef)}
     for base in found.bases:
-        if isinstance(base, ast.Name) and base.id in classes:
-            owner, constructor = _constructor(classes[base.id], tree)
+        if isinstance(base, ast.Name) and (there := _lookup(home, base.id)):
+            owner, constructor = _constructor(*there)
             if constructor:
                 return owner, constructor
     return found, None
 
 
+def _generates_constructor(found: ast.ClassDef) -> bool:
+    """Whether a class of attrs or dataclasses makes its constructor of its fields."""
+    names = {ast.unparse(d.func if isinstance(d, ast.Call) else d).rpartition(".")[2] for d in found.decorator_list}
+    return bool(names & {"define", "frozen", "mutable", "s", "attrs", "attributes", "dataclass"})
+
+
 def _source(module: str) -> Path | None:
     # find_spec imports the parent packages of a dotted name; walking from the top-level package imports nothing.
     top, *rest = module.split(".")
-    spec = find_spec(top)
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
     if spec is None:
         return None
     if not rest:
-        return Path(spec.origin) if spec.origin else None
+        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
     for root in spec.submodule_search_locations or ():
         base = Path(root, *rest)
-        for path in (base.with_suffix(".py"), base / "__init__.py"):
+        for path in (base / "__init__.py", base.with_suffix(".py")):
             if path.is_file():
                 return path
     return None
@@ -99,17 +143,23 @@ def _arguments(function: ast.FunctionDef) -> list[Argument]:
     return [_argument(a.arg, a.annotation, d) for a, d in pairs if a.arg not in ("self", "cls")]
 
 
-def _fields(found: ast.AST) -> list[Argument]:
+def _fields(found: ast.ClassDef) -> list[Argument]:
     """The fields of an attrs or data class."""
-    body = found.body if isinstance(found, ast.ClassDef) else []
-    return [_argument(n.target.id, n.annotation, n.value) for n in body
-            if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]  # fmt: skip
+    return [
+        _argument(n.target.id, n.annotation, n.value)
+        for n in found.body
+        if isinstance(n, ast.AnnAssign)
+        and isinstance(n.target, ast.Name)
+        and not ast.unparse(n.annotation).rpartition(".")[2].startswith("ClassVar")
+    ]
 
 
 def _argument(name: str, annotation: ast.expr | None, default: ast.expr | None) -> Argument:
-    return Argument(
-        name, ast.unparse(annotation) if annotation else "", ast.unparse(default) if default else ""
-    )
+    if isinstance(default, ast.Call) and ast.unparse(default.func).rpartition(".")[2] in ("field", "ib"):
+        given = {keyword.arg: keyword.value for keyword in default.keywords}
+        made = given.get("factory") or given.get("default_factory")
+        default = ast.Call(made, [], []) if made else given.get("default")
+    return Argument(name, ast.unparse(annotation) if annotation else "", ast.unparse(default) if default else "")
 
 
 def _attribute(found: ast.AST | None, name: str) -> str:

@@ -22,6 +22,10 @@ def code(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 2
 
 
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return dict(tensors)
+
+
 @frozen(eq=False)
 class Embeddings:
     """A table of n rows.
@@ -36,8 +40,8 @@ class Embeddings:
         ValueError: if there is no field, the lengths differ, or a field and a column share a name.
     """
 
-    fields: Mapping[str, Tensor] = field(converter=dict)
-    columns: Mapping[str, Tensor] = field(factory=dict, converter=dict)
+    fields: Mapping[str, Tensor] = field(converter=_copied)
+    columns: Mapping[str, Tensor] = field(factory=dict, converter=_copied)
 
     def __attrs_post_init__(self) -> None:
         if not self.fields:
@@ -47,15 +51,11 @@ class Embeddings:
         for name, tensor in (*self.fields.items(), *self.columns.items()):
             shape = tuple(tensor.shape)
             if not shape:
-                raise ValueError(
-                    f"'{name}' is a single number; a table needs one entry for each row, (n, ...)."
-                )
+                raise ValueError(f"'{name}' is a single number; a table needs one entry for each row, (n, ...).")
             if shape[0] != rows:
                 raise ValueError(f"'{name}' has shape {shape}, but the field '{first}' has {rows} rows.")
         if both := sorted(self.fields.keys() & self.columns.keys()):
-            raise ValueError(
-                f"'{both[0]}' is a field and a column of one table; give one of them another name."
-            )
+            raise ValueError(f"'{both[0]}' is a field and a column of one table; give one of them another name.")
 
     @classmethod
     def of(cls, z: Tensor, **columns: Value) -> Embeddings:
@@ -138,8 +138,6 @@ def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         shapes = {tuple(tensor.shape[1:]) for tensor in tensors}
         if len(shapes) > 1:
             listed = ", ".join(str(("n", *shape)).replace("'n'", "n") for shape in sorted(shapes))
-            raise ValueError(
-                f"'{name}' has rows of different shapes in the tables to put together: {listed}."
-            )
+            raise ValueError(f"'{name}' has rows of different shapes in the tables to put together: {listed}.")
         joined[name] = torch.cat(tensors)
     return joined

@@ -11,12 +11,16 @@ class ContrastError(Exception):
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """The `count` known names nearest to `name`, comparing whole names and their parts after the slash."""
-    known = sorted(set(known))
-    by_tail = {candidate.rpartition("/")[2]: candidate for candidate in known}
-    whole = get_close_matches(name, known, n=count, cutoff=0.5)
-    tails = [by_tail[t] for t in get_close_matches(name.rpartition("/")[2], by_tail, n=count, cutoff=0.5)]
-    return list(dict.fromkeys([*whole, *tails]))[:count]
+    """The `count` known names nearest to `name`, comparing whole names and their parts after the slash, in any case."""
+    by_whole: dict[str, list[str]] = {}
+    by_tail: dict[str, list[str]] = {}
+    for candidate in sorted(set(known)):
+        by_whole.setdefault(candidate.lower(), []).append(candidate)
+        by_tail.setdefault(candidate.rpartition("/")[2].lower(), []).append(candidate)
+    whole = get_close_matches(name.lower(), by_whole, n=count, cutoff=0.6)
+    tails = get_close_matches(name.rpartition("/")[2].lower(), by_tail, n=count, cutoff=0.6)
+    found = [*(c for text in whole for c in by_whole[text]), *(c for text in tails for c in by_tail[text])]
+    return list(dict.fromkeys(found))[:count]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -109,6 +109,13 @@ _PARTS = (
         "training.steps:Ordinary",
         "Outputs, terms, backward, update: one step on the sum of all terms.",
     ),
+    _of(
+        "step",
+        "gradient-cache",
+        "training.gradient_cache:GradientCache",
+        "The gradient of a large batch with the memory of a small one.",
+        "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup, arXiv 2101.06983",
+    ),
 )
 
 _OBJECTIVES = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -20,10 +21,22 @@ class Weighted(NamedTuple):
     weight: float
 
 
+class PartError(ContrastError):
+    """What a part of a pipeline refused; `path` is its section in the recipe."""
+
+    def __init__(self, path: str, message: str):
+        super().__init__(f"[{path}] {message}")
+        self.path = path
+
+
 class Pipeline(nn.Module):
     """batch -> views -> encoder -> late views -> memories -> samplers -> objectives.
 
-    Memories with `when="before-pairs"` are written between the encoder and the samplers, the others by `after_update`.
+    Memories with `when="before-pairs"` are written between the encoder and the samplers, the others by `after_update`;
+    neither in evaluation mode.
+
+    Raises:
+        PartError: whenever a part raises ValueError; the sentence names the part's section.
     """
 
     def __init__(
@@ -36,34 +49,51 @@ class Pipeline(nn.Module):
         objectives: Mapping[str, Weighted],
     ):
         super().__init__()
-        self.views = nn.ModuleDict(dict(views))
+        self.views = _named_modules("view", views)
         self.encoder = encoder
-        self.late_views = nn.ModuleDict(dict(late_views))
-        self.memories = nn.ModuleDict(dict(memories))
-        self.samplers = nn.ModuleDict(dict(samplers))
-        self.objectives = nn.ModuleDict({name: weighted.objective for name, weighted in objectives.items()})
+        self.late_views = _named_modules("view", late_views)
+        self.memories = _named_modules("memory", memories)
+        self.samplers = _named_modules("sampler", samplers)
+        self.objectives = _named_modules("objective", {name: each.objective for name, each in objectives.items()})
         self.weights = {name: weighted.weight for name, weighted in objectives.items()}
 
     def prepare(self, batch: Flow) -> None:
         """Let every part build what depends on the data, in order, on a first batch."""
         flow: dict[str, Any] = dict(batch)
         with torch.no_grad():
-            for part in self._transforming():
+            for path, part in self._transforming():
+                with _blaming(path):
+                    part.prepare(flow)
+                    flow.update(part(flow))
+        flow.update(self.memories)
+        for path, part in self._comparing():
+            with _blaming(path):
                 part.prepare(flow)
-                flow.update(part(flow))
-        for part in self._comparing():
-            part.prepare(flow)
 
     def forward(self, batch: Flow) -> Outputs:
         """From a batch to tables and pairs."""
+        return self.compare(batch, self.encode(batch))
+
+    def encode(self, batch: Flow) -> dict[str, Any]:
+        """The flow after views and encoder: everything that may be done for some items of a batch at a time."""
         flow: dict[str, Any] = dict(batch)
-        for part in self._transforming():
-            flow.update(part(flow))
+        for path, part in [*self._views("views"), ("encoder", self.encoder)]:
+            with _blaming(path):
+                flow.update(part(flow))
+        return flow
+
+    def compare(self, batch: Flow, encoded: Flow) -> Outputs:
+        """From the flow after the encoder to tables and pairs: late views, memories, samplers."""
+        flow: dict[str, Any] = dict(encoded)
+        for path, view in self._views("late_views"):
+            with _blaming(path):
+                flow.update(view(flow))
         self._write("before-pairs", flow)
         flow.update(self.memories)
         pairs = {}
-        for sampler in self.samplers.values():
-            pairs.update(sampler(flow))
+        for name, sampler in self.samplers.items():
+            with _blaming(f"sampler.{name}"):
+                pairs.update(sampler(flow))
         tables = {name: table for name, table in flow.items() if isinstance(table, Embeddings)}
         return Outputs(tables, pairs, batch)
 
@@ -71,18 +101,21 @@ class Pipeline(nn.Module):
         """The terms of all objectives, `section` or `section/name`, with the recipe's factors applied.
 
         Raises:
-            ContrastError: if a term is NaN or infinite; the sentence names it.
+            ContrastError: if a term is NaN or infinite, or no scalar; the sentence names it.
         """
         terms: dict[str, Term] = {}
         for name, objective in self.objectives.items():
-            found = objective(outputs)
+            with _blaming(f"objective.{name}"):
+                found = objective(outputs)
             for key, term in ({"": found} if isinstance(found, Term) else found).items():
                 label = f"{name}/{key}" if key else name
-                if not torch.isfinite(term.value):
-                    raise ContrastError(
-                        f"The loss term '{label}' became {term.value.item()}; training stopped."
-                    )
+                if term.value.dim() != 0:
+                    raise PartError(f"objective.{name}", f"The loss term '{label}' must be a scalar, not a tensor of "
+                                                         f"shape {tuple(term.value.shape)}.")  # fmt: skip
                 weight = term.weight * self.weights[name]
+                if not torch.isfinite(term.value * weight):
+                    times = f" (times its weight {weight:g})" if torch.isfinite(term.value) else ""
+                    raise ContrastError(f"The loss term '{label}' became {term.value.item()}{times}; training stopped.")
                 terms[label] = Term(term.value, term.rows, term.dropped, weight, term.scalars)
         return terms
 
@@ -96,24 +129,58 @@ class Pipeline(nn.Module):
     def embed(self, batch: Flow) -> Embeddings:
         """The embedding of a batch's items."""
         flow: dict[str, Any] = dict(batch)
-        for view in self.views.values():
-            flow.update(view(flow))
+        for path, view in self._views("views"):
+            with _blaming(path):
+                flow.update(view(flow))
         encoder: Encoder = self.encoder
-        return encoder.embed(flow)
+        with _blaming("encoder"):
+            return encoder.embed(flow)
 
-    def _transforming(self) -> list[Any]:
-        return [*self.views.values(), self.encoder, *self.late_views.values()]
+    def _views(self, which: str) -> list[tuple[str, Any]]:
+        return [(f"view.{name}", view) for name, view in getattr(self, which).items()]
 
-    def _comparing(self) -> list[Any]:
-        return [*self.memories.values(), *self.samplers.values(), *self.objectives.values()]
+    def _transforming(self) -> list[tuple[str, Any]]:
+        return [*self._views("views"), ("encoder", self.encoder), *self._views("late_views")]
+
+    def _comparing(self) -> Iterator[tuple[str, Any]]:
+        for kind, parts in (("memory", self.memories), ("sampler", self.samplers), ("objective", self.objectives)):
+            for name, part in parts.items():
+                yield f"{kind}.{name}", part
 
     def _write(self, when: str, flow: Mapping[str, Any]) -> None:
-        for memory in self.memories.values():
-            if isinstance(memory, Memory) and memory.when == when and self.training:
-                with torch.no_grad():
+        if not self.training:
+            return
+        for name, memory in self.memories.items():
+            if isinstance(memory, Memory) and memory.when == when:
+                with torch.no_grad(), _blaming(f"memory.{name}"):
                     memory.write(flow[memory.source].detach())
 
 
 def total(terms: Mapping[str, Term]) -> Tensor:
-    """The loss: sum of weight times value."""
+    """The loss: sum of weight times value.
+
+    Raises:
+        ContrastError: if there is no term.
+    """
+    if not terms:
+        raise ContrastError("The objectives of this recipe gave no loss term.")
     return torch.stack([term.weight * term.value for term in terms.values()]).sum()
+
+
+def _named_modules(kind: str, parts: Mapping[str, Part]) -> nn.ModuleDict:
+    """Parts by name; torch forbids some names, such as those of a module's own methods."""
+    made = nn.ModuleDict()
+    for name, part in parts.items():
+        try:
+            made[name] = part
+        except (KeyError, TypeError) as error:
+            raise ContrastError(f"[{kind}.{name}] A {kind} can't be called '{name}': choose another name.") from error
+    return made
+
+
+@contextmanager
+def _blaming(path: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise PartError(path, str(error)) from error

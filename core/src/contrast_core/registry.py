@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -25,7 +26,8 @@ from contrast_core.spec import API, KINDS, Component, Manifest, RecipeFile
 GROUP = "contrast"
 HOOK = "contrast_manifest"
 SLOW_SECONDS = 1.0
-HEAVY = ("torch", "tensorflow", "jax", "transformers", "pandas")
+UNKNOWN = "unknown"
+HEAVY = ("torch", "tensorflow", "jax", "transformers", "pandas", "sklearn", "scipy", "matplotlib")
 
 
 class _Hooks:
@@ -55,6 +57,7 @@ class Plugin:
         problem: one sentence why it is not usable, or "".
         warnings: sentences about what works but should be mended (slow, imports torch).
         seconds: how long its manifest took to load.
+        claimed: (kind, name) of what a broken plugin would register, as far as it is known.
     """
 
     name: str
@@ -64,6 +67,17 @@ class Plugin:
     problem: str
     warnings: tuple[str, ...]
     seconds: float
+    claimed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Its distribution, or its name where that is not known."""
+        return self.name if self.distribution == UNKNOWN else self.distribution
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is unusable for another reason than that it is not allowed."""
+        return bool(self.problem) and self.problem != _NOT_ALLOWED
 
 
 class Registry:
@@ -73,26 +87,24 @@ class Registry:
         self.plugins = tuple(plugins)
         self.components: dict[tuple[str, str], Component] = {}
         self.recipes: dict[str, RecipeFile] = {}
-        self._owner: dict[int, Plugin] = {}
+        self._owner: dict[tuple[str, str], Plugin] = {}
         for plugin in plugins:
             if plugin.manifest:
                 for component in plugin.manifest.components:
                     self.components[component.kind, component.name] = component
-                    self._owner[id(component)] = plugin
+                    self._owner[component.kind, component.name] = plugin
                 for recipe in plugin.manifest.recipes:
                     self.recipes[recipe.name] = recipe
-                    self._owner[id(recipe)] = plugin
+                    self._owner["recipe", recipe.name] = plugin
 
     def owner(self, spec: Component | RecipeFile) -> Plugin:
         """The plugin that registered a spec."""
-        return self._owner[id(spec)]
+        return self._owner[spec.kind if isinstance(spec, Component) else "recipe", spec.name]
 
     def of_kind(self, kind: str) -> list[Component]:
         """All components of one kind, by name."""
         if kind not in KINDS:
-            raise ContrastError(
-                f"'{kind}' is no kind of component; the kinds are {', '.join(KINDS)} and recipe."
-            )
+            raise ContrastError(f"'{kind}' is no kind of component; the kinds are {', '.join(KINDS)} and recipe.")
         return [component for (k, _), component in sorted(self.components.items()) if k == kind]
 
     def component(self, kind: str, name: str) -> Component:
@@ -119,7 +131,7 @@ class Registry:
         matches = [key for key in known if key.partition(":")[2] == name]
         matches = matches or [key for key in known if key.partition(":")[2].rpartition("/")[2] == name]
         if len(matches) > 1:
-            raise ContrastError(f"'{name}' may be {' or '.join(sorted(matches))}: say which.")
+            raise ContrastError(f"'{name}' may be {' or '.join(sorted(matches))}: write one of these.")
         if not matches:
             names = {key.partition(":")[2]: known[key] for key in known}
             return _resolve(name, names, "component or recipe", self)
@@ -137,20 +149,28 @@ def _resolve(name: str, known: Mapping[str, Spec], kind: str, registry: Registry
         return known[matches[0]]
     if matches:
         raise ContrastError(f"The {kind} '{name}' may be {' or '.join(matches)}: write the full name.")
-    broken = [p for p in registry.plugins if p.problem and p.name == name.partition("/")[0]]
-    if broken:
-        raise ContrastError(
-            f"The {kind} '{name}' belongs to {broken[0].distribution}, which is broken: {broken[0].problem}"
-        )
     provider = catalogue.provider_of(name)
-    if provider and provider["distribution"] not in {p.distribution for p in registry.plugins}:
+    unusable = [plugin for plugin in registry.plugins if plugin.problem]
+    for plugin in unusable:
+        if _may_have(plugin, name, provider):
+            state = "is broken" if plugin.broken else "is left out"
+            raise ContrastError(f"The {kind} '{name}' belongs to {plugin.label}, which {state}: {plugin.problem}")
+    here = {label for plugin in registry.plugins for label in (plugin.name, plugin.distribution)}
+    if provider and not here & {provider["domain"], provider["distribution"]}:
         where = provider["distribution"]
         if provider["status"] != "available":
-            raise ContrastError(
-                f"The {kind} '{name}' belongs to {where}, which is planned but not published yet."
-            )
+            raise ContrastError(f"The {kind} '{name}' belongs to {where}, which is planned but not published yet.")
         raise ContrastError(f"The {kind} '{name}' is in {where}, which is not installed: pip install {where}")
-    raise ContrastError(f"There is no {kind} '{name}'.{did_you_mean(name, known)}")
+    hint = did_you_mean(name, known)
+    reasons = "".join(f" The plugin {p.name} is broken and may have had it: {p.problem}" for p in unusable if p.broken)
+    raise ContrastError(f"There is no {kind} '{name}'.{hint}{reasons}")
+
+
+def _may_have(plugin: Plugin, name: str, provider: Mapping[str, Any] | None) -> bool:
+    domain = name.rpartition("/")[0]
+    claims = {claimed if domain else claimed.rpartition("/")[2] for _, claimed in plugin.claimed}
+    distribution = provider["distribution"] if provider else None
+    return name in claims or plugin.name == domain or plugin.distribution == distribution
 
 
 def discover(
@@ -176,10 +196,8 @@ def discover(
     # The core first, then by name: so the winner of a contested name never depends on the order of folders.
     for point in sorted(set(points), key=lambda p: (p.name != "core", p.name, p.value)):
         plugin = _load(point, manager, plugins, permitted=names is None or point.name in names)
-        if strict and plugin.problem and plugin.problem != _NOT_ALLOWED:
-            raise ContrastError(
-                f"The plugin {plugin.name} of {plugin.distribution} is broken: {plugin.problem}"
-            )
+        if strict and plugin.broken:
+            raise ContrastError(f"The plugin {plugin.label} is broken: {plugin.problem}")
         plugins.append(plugin)
     return Registry(plugins)
 
@@ -188,49 +206,67 @@ _NOT_ALLOWED = "CONTRAST_PLUGINS does not allow it."
 
 
 def _load(point: EntryPoint, manager: _Manager, earlier: Sequence[Plugin], permitted: bool) -> Plugin:
-    distribution, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "unknown")
+    distribution, version = _shipped_by(point)
     if not permitted:
         return Plugin(point.name, distribution, version, None, _NOT_ALLOWED, (), 0.0)
     before, start = set(sys.modules), time.perf_counter()
-    manifest, problem = None, ""
+    manifest: Manifest | None = None
+    problem, claimed = "", list[tuple[str, str]]()
+    registered = manager.get_plugins()
     try:
-        manifest = _register(point, manager, distribution)
+        # What a manifest prints must not end up in what a command prints.
+        with redirect_stdout(sys.stderr):
+            manifest = _register(point, manager)
+        _check_api(manifest, distribution)
         _check(manifest, earlier)
     except (Exception, SystemExit) as error:
-        manifest, problem = None, _sentence(error, distribution)
-        _roll_back(point, manager, before)
+        problem = _sentence(error, point, distribution)
+        claimed, manifest = _keys(manifest) if manifest else [], None
+        for added in manager.get_plugins() - registered:
+            manager.unregister(added)
+        _forget_modules(point, before)
     seconds = time.perf_counter() - start
-    warnings = [
-        f"Its manifest imports {name}, which makes every command slow."
-        for name in HEAVY
-        if _new(name, before)
-    ]
+    warnings = [f"Its manifest imports {name}, which makes every command slow." for name in HEAVY if _new(name, before)]
     if seconds > SLOW_SECONDS:
         warnings.append(f"Its manifest takes {seconds:.1f} s to load.")
-    return Plugin(point.name, distribution, version, manifest, problem, tuple(warnings), seconds)
+    return Plugin(point.name, distribution, version, manifest, problem, tuple(warnings), seconds, tuple(claimed))
+
+
+def _shipped_by(point: EntryPoint) -> tuple[str, str]:
+    try:
+        return (point.dist.name, point.dist.version) if point.dist else (UNKNOWN, UNKNOWN)
+    except Exception:
+        # Damaged metadata: the plugin itself may be fine.
+        return UNKNOWN, UNKNOWN
 
 
 def _new(module: str, before: set[str]) -> bool:
     return module in sys.modules and module not in before
 
 
-def _register(point: EntryPoint, manager: _Manager, distribution: str) -> Manifest:
+def _register(point: EntryPoint, manager: _Manager) -> Manifest:
+    if not EntryPoint.pattern.match(point.value):
+        raise ContrastError(f"Its entry point '{point.value}' is malformed: it must name a module.")
     module = point.load()
-    if not isinstance(module, ModuleType) or not hasattr(module, HOOK):
+    if not isinstance(module, ModuleType) or not callable(getattr(module, HOOK, None)):
         raise ContrastError(f"Its entry point '{point.value}' names no module with a function {HOOK}().")
     if manager.has_plugin(point.name):
         raise ContrastError(f"Another plugin is already called '{point.name}'.")
+    if manager.is_registered(module):
+        raise ContrastError(f"Its module {module.__name__} is the plugin '{manager.get_name(module)}' already.")
     manager.register(module, point.name)
     results = manager.subset_hook_caller(HOOK, _others(manager, module))()
     manifest = results[0] if results else None
     if not isinstance(manifest, Manifest):
         raise ContrastError(f"Its {HOOK}() returned {type(manifest).__name__}, not a Manifest.")
+    return manifest
+
+
+def _check_api(manifest: Manifest, distribution: str) -> None:
     if manifest.api != API:
         newer = "contrast-core" if manifest.api > API else distribution
-        raise ContrastError(
-            f"It was written for api {manifest.api}, this core has api {API}: pip install --upgrade {newer}"
-        )
-    return manifest
+        cure = f": pip install --upgrade {newer}" if newer != UNKNOWN else "."
+        raise ContrastError(f"It was written for api {manifest.api}, this core has api {API}{cure}")
 
 
 def _others(manager: _Manager, module: ModuleType) -> list[Any]:
@@ -238,7 +274,7 @@ def _others(manager: _Manager, module: ModuleType) -> list[Any]:
 
 
 def _check(manifest: Manifest, earlier: Sequence[Plugin]) -> None:
-    taken = {key: p.distribution for p in earlier if p.manifest for key in _keys(p.manifest)}
+    taken = {key: p.label for p in earlier if p.manifest for key in _keys(p.manifest)}
     own: set[tuple[str, str]] = set()
     for kind, name in _keys(manifest):
         if (kind, name) in own:
@@ -252,21 +288,27 @@ def _keys(manifest: Manifest) -> list[tuple[str, str]]:
     return [(c.kind, c.name) for c in manifest.components] + [("recipe", r.name) for r in manifest.recipes]
 
 
-def _roll_back(point: EntryPoint, manager: _Manager, before: set[str]) -> None:
-    if manager.has_plugin(point.name) and manager.get_plugin(point.name) is sys.modules.get(point.module):
-        manager.unregister(name=point.name)
-    package = point.module.partition(".")[0]
+def _forget_modules(point: EntryPoint, before: set[str]) -> None:
+    match = EntryPoint.pattern.match(point.value)
+    package = match["module"].partition(".")[0] if match else ""
     for name in set(sys.modules) - before:
         if name.partition(".")[0] == package:
-            del sys.modules[name]
+            module = sys.modules.pop(name)
+            parent, _, child = name.rpartition(".")
+            if parent in before and getattr(sys.modules.get(parent), child, None) is module:
+                delattr(sys.modules[parent], child)
 
 
-def _sentence(error: BaseException, distribution: str) -> str:
+def _sentence(error: BaseException, point: EntryPoint, distribution: str) -> str:
     if isinstance(error, ContrastError):
         return str(error)
     text = " ".join(str(error).split()) or "no message"
-    if isinstance(error, ModuleNotFoundError):
-        return (
-            f"Its manifest needs {error.name}, which is not installed: pip install --upgrade {distribution}"
-        )
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        own = error.name.partition(".")[0] == point.module.partition(".")[0]
+        known = distribution != UNKNOWN
+        if own:
+            cure = f": pip install --force-reinstall {distribution}" if known else "."
+            return f"Its module {error.name} is not there{cure}"
+        missing = distribution if known else error.name.partition(".")[0]
+        return f"Its manifest needs {error.name}, which is not installed: pip install --upgrade {missing}"
     return f"Its manifest raised {type(error).__name__}: {text}"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import attrs
 from cattrs import Converter
-from cattrs.strategies import configure_union_passthrough
 
 from contrast_core.errors import ContrastError, did_you_mean
 
 REQUIRED = inspect.Parameter.empty
+_ANYTHING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 @attrs.frozen
@@ -33,14 +34,21 @@ def parameters_of(constructor: Callable[..., Any]) -> dict[str, Parameter]:
         ContrastError: if an argument has no type or cannot be given by keyword: then it can't be set in a recipe.
     """
     target = constructor.__init__ if inspect.isclass(constructor) else constructor
-    hints = get_type_hints(target)
+    name = getattr(constructor, "__qualname__", str(constructor))
+    signature = list(inspect.signature(constructor).parameters.values())
+    if all(parameter.kind in _ANYTHING for parameter in signature) and "__init__" not in vars(constructor):
+        # A constructor inherited from torch.nn.Module or object takes nothing.
+        return {}
+    try:
+        hints = get_type_hints(target)
+    except NameError as error:
+        raise ContrastError(
+            f"The types of {name}'s arguments can't be resolved ({error}): import them outside of TYPE_CHECKING."
+        ) from error
     found = {}
-    for parameter in inspect.signature(constructor).parameters.values():
-        name = getattr(constructor, "__qualname__", str(constructor))
+    for parameter in signature:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise ContrastError(
-                f"{name} takes '{parameter}', which a recipe can't give: use typed keyword arguments."
-            )
+            raise ContrastError(f"{name} takes '{parameter}', which a recipe can't give: use typed keyword arguments.")
         if parameter.name not in hints:
             raise ContrastError(f"The argument '{parameter.name}' of {name} needs a type annotation.")
         found[parameter.name] = Parameter(parameter.name, hints[parameter.name], parameter.default)
@@ -82,17 +90,19 @@ def check(
     checked = {}
     for key, value in options.items():
         if key not in parameters:
-            valid = ", ".join(sorted(parameters)) or "none"
-            hint = did_you_mean(key, parameters) or f" Its keys are: {valid}."
+            valid = ", ".join(sorted(parameters))
+            hint = did_you_mean(key, parameters) or (f" Its keys are: {valid}." if valid else " It takes none.")
             raise ContrastError(f"{where(key)}: {what} has no key '{key}'.{hint}")
         wanted = parameters[key].type
         result = special(wanted, value, key)
         if result is NotImplemented:
+            result = _tables(wanted, value, what, where, key)
+        if result is NotImplemented:
             try:
-                result = _CONVERTER.structure(_refuse_loose(value, wanted), wanted)
+                result = _CONVERTER.structure(value, wanted)
             except Exception as error:
                 raise ContrastError(
-                    f"{where(key)}: '{key}' of {what} must be {describe(wanted)}, not {value!r}."
+                    f"{where(key)}: '{key}' of {what} must be {describe(wanted)}, not {shown(value)}."
                 ) from error
         checked[key] = result
     for parameter in parameters.values():
@@ -113,35 +123,109 @@ def describe(wanted: Any) -> str:
         return " or ".join(describe(a) for a in arguments if a is not type(None)) + (
             " (or left out)" if type(None) in arguments else ""
         )
-    if origin is not None and issubclass(origin, Mapping):
+    if inspect.isclass(origin) and issubclass(origin, Mapping):
         return f"a table of {describe(arguments[1])}"
-    if origin is not None and issubclass(origin, Sequence):
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return f"a list of {len(arguments)}: {', '.join(map(describe, arguments))}"
+    if inspect.isclass(origin) and issubclass(origin, Collection):
         return f"a list, each {describe(arguments[0])}"
-    return {int: "an integer", float: "a number", bool: "true or false", str: "a text", Path: "a path"}.get(
-        wanted, getattr(wanted, "__name__", str(wanted))
-    )
+    return _WORDS.get(wanted, getattr(wanted, "__name__", str(wanted)))
 
 
-def _refuse_loose(value: Any, wanted: Any) -> Any:
-    # cattrs would take a text for a list of its letters.
+def shown(value: Any) -> str:
+    """A value as a recipe would write it, or nearly, and not longer than a line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+_WORDS = {
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    Path: "a path",
+    list: "a list",
+    dict: "a table",
+}
+
+
+def _tables(wanted: Any, value: Any, what: str, where: Callable[[str], str], key: str) -> Any:
+    """Tables of attrs classes by name, each checked like a section, so that messages name its keys."""
+    arguments = get_args(wanted)
     origin = get_origin(wanted)
-    if isinstance(value, str) and inspect.isclass(origin) and issubclass(origin, Sequence):
-        raise TypeError("a text is no list")
-    return value
+    if not (inspect.isclass(origin) and issubclass(origin, Mapping) and attrs.has(arguments[1])):
+        return NotImplemented
+    if not isinstance(value, dict):
+        raise ContrastError(f"{where(key)}: '{key}' of {what} must hold tables, not {shown(value)}.")
+    made = {}
+    for name, table in value.items():
+        path = f"{key}.{name}"
+        if not isinstance(table, dict):
+            raise ContrastError(f"{where(path)}: '{path}' of {what} must be a table, not {shown(table)}.")
+
+        def place(inner: str, path: str = path) -> str:
+            return where(f"{path}.{inner}" if inner else path)
+
+        made[name] = arguments[1](**check(fields_of(arguments[1]), table, f"'{path}' of {what}", place))
+    return made
 
 
 def _exactly(accepted: tuple[type, ...], result: type) -> Callable[[Any, Any], Any]:
     def structure(value: Any, _: Any) -> Any:
-        if isinstance(value, bool) and result is not bool or not isinstance(value, accepted):
+        if (isinstance(value, bool) and result is not bool) or not isinstance(value, accepted) or value != value:
             raise TypeError(f"{value!r} is no {result.__name__}")
         return result(value)
 
     return structure
 
 
+def _is_union(wanted: Any) -> bool:
+    return get_origin(wanted) in (Union, types.UnionType)
+
+
+def _first_that_fits(value: Any, wanted: Any) -> Any:
+    for choice in get_args(wanted):
+        if choice is type(None) and value is None:
+            return None
+        with suppress(Exception):
+            return _CONVERTER.structure(value, choice)
+    raise TypeError(f"{value!r} is none of {wanted}")
+
+
+def _is_literal(wanted: Any) -> bool:
+    return get_origin(wanted) is Literal
+
+
+def _one_of(value: Any, wanted: Any) -> Any:
+    # By type too: to Python, true is 1 and 1.0 is 1.
+    for choice in get_args(wanted):
+        if choice == value and type(choice) is type(value):
+            return choice
+    raise TypeError(f"{value!r} is none of {wanted}")
+
+
+def _is_list(wanted: Any) -> bool:
+    origin = get_origin(wanted) or wanted
+    return inspect.isclass(origin) and issubclass(origin, Collection) and not issubclass(origin, str | bytes | Mapping)
+
+
+def _list(value: Any, wanted: Any) -> Any:
+    # cattrs would take a text for a list of its letters, and a table for a list of its keys.
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{value!r} is no list")
+    origin, arguments = get_origin(wanted) or wanted, get_args(wanted) or (Any,)
+    if origin is tuple and arguments[-1] is not Ellipsis and get_args(wanted):
+        each = zip(value, arguments, strict=True)
+    else:
+        each = zip(value, [arguments[0]] * len(value), strict=True)
+    items = (_CONVERTER.structure(item, kind) for item, kind in each)
+    return origin(items) if origin in (list, set, frozenset) else tuple(items)
+
+
 def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
-    configure_union_passthrough(int | float | str | bool | None, converter)
     for result, accepted in (
         (int, (int,)),
         (float, (int, float)),
@@ -150,6 +234,9 @@ def _converter() -> Converter:
         (Path, (str, Path)),
     ):
         converter.register_structure_hook(result, _exactly(accepted, result))
+    converter.register_structure_hook_func(_is_union, _first_that_fits)
+    converter.register_structure_hook_func(_is_literal, _one_of)
+    converter.register_structure_hook_func(_is_list, _list)
     return converter
 
 

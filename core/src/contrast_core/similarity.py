@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from attrs import field, frozen
@@ -43,10 +44,7 @@ class Similarity(ABC):
 
     def listed(self, a: Rows, c: Rows) -> Tensor:
         """Similarities of row p of `a` with row p of `c`: (p,)."""
-        parts = [
-            self.between(tuple(x[p : p + 1] for x in a), tuple(x[p : p + 1] for x in c))
-            for p in range(len(a[0]))
-        ]
+        parts = [self.between(tuple(x[p : p + 1] for x in a), tuple(x[p : p + 1] for x in c)) for p in range(len(a[0]))]
         return torch.cat(parts).flatten() if parts else a[0].new_zeros(0)
 
     def numbers_per_pair(self, a: Rows, c: Rows) -> int:
@@ -185,7 +183,7 @@ class WeightedSum(Similarity):
     def _split(self, rows: Rows) -> list[Rows]:
         """Each part's own tensors; they follow each other in `rows`."""
         ends = [sum(part.tensors for part in self.parts[:k]) for k in range(len(self.parts) + 1)]
-        return [rows[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+        return [rows[start:end] for start, end in pairwise(ends)]
 
     def prepare(self, table: Embeddings) -> Rows:
         """The parts' tensors one after the other."""
@@ -229,9 +227,7 @@ class MaxSim(Similarity):
         Similarity.check(self, anchors, candidates)
         a, c = tuple(anchors[self.field].shape), tuple(candidates[self.field].shape)
         if len(a) != 3 or len(c) != 3 or a[2] != c[2]:
-            raise ValueError(
-                f"The similarity {self} compares tokens (n, T, d) and (m, U, d), not shapes {a} and {c}."
-            )
+            raise ValueError(f"The similarity {self} compares tokens (n, T, d) and (m, U, d), not shapes {a} and {c}.")
 
     def between(self, a: Rows, c: Rows) -> Tensor:
         """Sums of maxima."""
@@ -281,9 +277,7 @@ class Given(Similarity):
 def _need_vectors(similarity: Similarity, anchors: Tensor, candidates: Tensor) -> None:
     a, c = tuple(anchors.shape), tuple(candidates.shape)
     if len(a) != 2 or len(c) != 2 or a[1] != c[1]:
-        raise ValueError(
-            f"The similarity {similarity} compares vectors (n, d) and (m, d), not shapes {a} and {c}."
-        )
+        raise ValueError(f"The similarity {similarity} compares vectors (n, d) and (m, d), not shapes {a} and {c}.")
 
 
 def _at_least_float32(rows: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a plugin's manifest says: specs of components and recipes. Standard library only, never torch.
+"""What a plugin's manifest says: specs of components and recipes. Never torch, nor anything else that is slow.
 
 A manifest is the module that a distribution's entry point in group `contrast` names. It defines one function::
 
@@ -23,6 +23,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from contrast_core.errors import ContrastError
 
 API = 1
 """Number of the contract between the core and its plugins; it changes only when old plugins would break."""
@@ -65,9 +67,16 @@ class Component:
             raise ValueError(f"The target '{self.target}' of {self.name} must read 'package.module:Class'.")
 
     def load(self) -> Any:
-        """Import and return the class; imports whatever the class needs."""
-        module, _, attribute = self.target.partition(":")
-        return getattr(import_module(module), attribute)
+        """Import and return the class; imports whatever the class needs.
+
+        Raises:
+            ContrastError: if the module has no such class; and whatever importing the module raises.
+        """
+        name, _, attribute = self.target.partition(":")
+        module = import_module(name)
+        if not hasattr(module, attribute):
+            raise ContrastError(f"{name} has no '{attribute}', which {self.name} names as its class.")
+        return getattr(module, attribute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +93,23 @@ class RecipeFile:
         _check_name(self.name)
 
     def locate(self) -> Path:
-        """The file's place on disk, found without importing the package's submodules."""
-        spec = find_spec(self.package)
+        """The file's place on disk, found without importing the package's submodules.
+
+        Raises:
+            ContrastError: if the package or the file is not there.
+        """
+        try:
+            spec = find_spec(self.package)
+        except (ImportError, ValueError):
+            spec = None
         if spec is None or not spec.submodule_search_locations:
-            raise FileNotFoundError(f"The package {self.package} of recipe {self.name} cannot be found.")
-        return Path(next(iter(spec.submodule_search_locations))) / self.path
+            raise ContrastError(f"The package {self.package} of the recipe {self.name} can't be found.")
+        for folder in spec.submodule_search_locations:
+            if (path := Path(folder, self.path)).is_file():
+                return path
+        raise ContrastError(
+            f"The recipe {self.name} is missing: {self.package} has no file {self.path}; reinstall its distribution."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +119,13 @@ class Manifest:
     api: int
     components: Sequence[Component] = field(default=())
     recipes: Sequence[RecipeFile] = field(default=())
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.api, int):
+            raise ValueError(f"The api of a manifest is a whole number, {API} for this core, not {self.api!r}.")
+        for name, kind in (("components", Component), ("recipes", RecipeFile)):
+            specs = tuple(getattr(self, name))
+            wrong = next((spec for spec in specs if not isinstance(spec, kind)), None)
+            if wrong is not None:
+                raise ValueError(f"The {name} of a manifest are {kind.__name__}s, not {wrong!r}.")
+            object.__setattr__(self, name, specs)

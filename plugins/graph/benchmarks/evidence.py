@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from contrast_core import runs
 from contrast_core.embeddings import Embeddings
 from contrast_core.evaluation.clusters import Clustering
@@ -27,7 +28,7 @@ from contrast_graph.data.hetero import features
 from contrast_graph.evaluation import NodeProbe
 from contrast_graph.metapaths import row_normalise
 
-METRICS = ["Macro-F1 20", "Macro-F1 40", "Macro-F1 60", "Micro-F1 20", "AUC 20", "NMI", "ARI"]
+METRICS = ["Macro-F1 20", "Macro-F1 40", "Macro-F1 60", "Micro-F1 20", "AUC 20", "nmi", "ari"]
 
 
 def variants(name: str, epochs: int, ada_epochs: int) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -43,10 +44,14 @@ def variants(name: str, epochs: int, ada_epochs: int) -> dict[str, tuple[str, di
     return {
         "random encoder": (published, {**fixed, "training.epochs": 1, "training.learning_rate": 0.0}),
         "InfoNCE, no weights, no prototypes": (
-            published, {**fixed, **plain, "objective.contrast.use": "core/infonce", "objective.prototypes.weight": 0.0}),
+            published,
+            {**fixed, **plain, "objective.contrast.use": "core/infonce", "objective.prototypes.weight": 0.0},
+        ),
         "MEOW without weights": (published, {**fixed, **plain, "objective.contrast.use": "core/infonce"}),
         "MEOW without prototypes": (published, {**fixed, "objective.prototypes.weight": 0.0}),
         "MEOW": (published, fixed),
+        "MEOW, plain-mean k-means": (published, {**fixed, "memory.clusters.spherical": False}),
+        "MEOW, warm k-means": (published, {**fixed, "memory.clusters.warm": True}),
         "MEOW, authors' tie order": (published, {**fixed, "view.metapaths.ties": "authors"}),
         "AdaMEOW": (f"graph/adameow-{name}", ada),
         "AdaMEOW, normalised weights": (f"graph/adameow-{name}", {**ada, "objective.contrast.normalise_weights": True}),
@@ -60,7 +65,7 @@ def raw_features(folder: Path, seed: int, probe: NodeProbe) -> dict[str, float]:
     matrix = row_normalise(features(data.graph.graph, data.graph.target)).toarray()
     table = Embeddings.of(torch.from_numpy(matrix).float(), sample=torch.arange(len(data)), label=data.labels)
     generator = torch.Generator().manual_seed(seed)
-    scores = [*probe.evaluate(table, data, generator), *Clustering().evaluate(table, data, generator)]
+    scores = [*probe.evaluate(table, data, generator), *Clustering(starts=10).evaluate(table, data, generator)]
     return named(scores)
 
 
@@ -71,8 +76,15 @@ def named(scores: list[Any]) -> dict[str, float]:
 
 def measure(recipe: str, settings: dict[str, Any], folder: Path, seed: int) -> dict[str, float]:
     """Train one variant with one seed and return its scores."""
-    common = {"data.path": folder, "view.metapaths.seed": seed, "training.seed": seed, "training.threads": 1,
-              "training.tensorboard": "off", "training.diagnose_every": 1000, "training.checkpoint_every": 100000}  # fmt: skip
+    common = {
+        "data.path": folder,
+        "view.metapaths.seed": seed,
+        "training.seed": seed,
+        "training.threads": 1,
+        "training.tensorboard": "off",
+        "training.diagnose_every": 1000,
+        "training.checkpoint_every": 100000,
+    }
     with tempfile.TemporaryDirectory() as place:
         run = runs.run(recipe, set={**settings, **common}, out=Path(place) / "run")
         steps = json.loads((run.folder / "run.json").read_text())["steps"]
@@ -93,18 +105,14 @@ def table(name: str, found: list[dict[str, Any]], command: str) -> str:
             cells.append(f"{statistics.mean(values):.1f}{spread}" if values else "")
         epochs = [line["scores"].get("epochs", 0.0) for line in lines]
         seconds = statistics.mean(line["seconds"] for line in lines)
-        rows.append(
-            f"| {title} | {len(lines)} | {statistics.mean(epochs):.0f} | {seconds:.0f} | {' | '.join(cells)} |"
-        )
+        rows.append(f"| {title} | {len(lines)} | {statistics.mean(epochs):.0f} | {seconds:.0f} | {' | '.join(cells)} |")
     head = f"| {name} | seeds | epochs | CPU s | {' | '.join(METRICS)} |"
     return "\n".join([f"Made by `{command}`.", "", head, "|---" * (4 + len(METRICS)) + "|", *rows]) + "\n"
 
 
 def main() -> None:
     """Measure what is not measured yet and write the table after each run."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=["acm", "imdb"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
@@ -117,17 +125,13 @@ def main() -> None:
     log = given.out.with_suffix(".jsonl")
     found = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     options = f"--seeds {given.seeds} --epochs {given.epochs} --ada-epochs {given.ada_epochs}"
-    command = (
-        f"python plugins/graph/benchmarks/evidence.py {given.name} FOLDER {options} --out {given.out.name}"
-    )
+    command = f"python plugins/graph/benchmarks/evidence.py {given.name} FOLDER {options} --out {given.out.name}"
     probe = NodeProbe(learning_rate=0.03 if given.name == "acm" else 0.01)
     todo = ["raw features", *variants(given.name, given.epochs, given.ada_epochs)]
     for seed in range(given.seeds):
         for title in todo:
-            if (
-                given.only
-                and title not in given.only
-                or any(f["variant"] == title and f["seed"] == seed for f in found)
+            if (given.only and title not in given.only) or any(
+                f["variant"] == title and f["seed"] == seed for f in found
             ):
                 continue
             start = time.process_time()

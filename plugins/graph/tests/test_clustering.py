@@ -96,9 +96,7 @@ def test_cold_start_finds_separated_clusters():
     index = torch.arange(200) % 4
     rows = normalize(torch.eye(4)[index] + 0.05 * unit_rows(200, 4).float(), dim=1)
     # one seed may merge two axes, as k-means does; the best of a few does not
-    runs = [
-        inner_product_kmeans(rows, 4, 10, torch.Generator().manual_seed(s), spherical=True) for s in range(10)
-    ]
+    runs = [inner_product_kmeans(rows, 4, 10, torch.Generator().manual_seed(s), spherical=True) for s in range(10)]
     best = max(runs, key=lambda centroids: float(assign(rows, centroids)[1].sum()))
     found, inner = assign(rows, best)
     assert len(torch.unique(found * 4 + index)) == 4

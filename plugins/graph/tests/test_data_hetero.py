@@ -21,8 +21,8 @@ from contrast_graph.data.hetero import (
     incidence,
     load_heterodata,
     node_graph,
-    row_normalised,
 )
+from contrast_graph.metapaths import row_normalise
 
 PAP = {"PAP": ["paper", "author", "paper"]}
 EDGES = [[0, 1, 1, 2, 3, 5, 5], [0, 0, 1, 2, 2, 1, 1]]
@@ -96,7 +96,7 @@ def test_an_asymmetric_metapath_has_no_halves() -> None:
 def test_sparse_features_survive() -> None:
     """Row sums are one, empty rows stay zero, thin matrices are sparse and full ones dense."""
     counts = sp.csr_array(([2.0, 6.0, 1.0], ([0, 0, 2], [1, 30, 5])), shape=(3, 40))
-    thin = feature_tensor(row_normalised(counts))
+    thin = feature_tensor(row_normalise(counts))
     assert thin.is_sparse
     graph = papers()
     graph["paper"].x = feature_tensor(sp.csr_array(np.eye(6)))

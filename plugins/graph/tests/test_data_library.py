@@ -131,9 +131,7 @@ def test_the_cache_is_used_and_a_damaged_one_rebuilt(
     assert not builds
     flipped = bytearray(content)
     flipped[len(content) // 2] ^= 0xFF
-    for attempt, damaged in enumerate(
-        (b"", b"nonsense", content[: len(content) // 2], bytes(flipped)), start=1
-    ):
+    for attempt, damaged in enumerate((b"", b"nonsense", content[: len(content) // 2], bytes(flipped)), start=1):
         copy.write_bytes(damaged)
         assert same(data, library.library_graph())
         assert len(builds) == attempt

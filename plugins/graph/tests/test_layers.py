@@ -67,9 +67,7 @@ def test_golden_attention(golden):
     for case in golden("semantic_attention"):
         views = case["in_z"].requires_grad_()
         module = SemanticAttention(views.shape[2]).double()
-        load(
-            module, linear__weight=case["in_fc_weight"], linear__bias=case["in_fc_bias"], query=case["in_att"]
-        )
+        load(module, linear__weight=case["in_fc_weight"], linear__bias=case["in_fc_bias"], query=case["in_att"])
         fused, beta = module(list(views))
         torch.testing.assert_close(fused, case["out_fused"], **EXACT)
         torch.testing.assert_close(beta, case["out_beta"], **EXACT)
@@ -183,9 +181,7 @@ def test_a_dense_adjacency_is_multiplied_once_per_layer(monkeypatch):
     assert calls == [5, 2]
     calls.clear()
     shared = shared.to(dtype=torch.float32)
-    GraphConvolution(3, 5, 2)(
-        [(torch.ones(4, 3), shared), (torch.ones(4, 3), [shared]), (torch.ones(4, 3), shared)]
-    )
+    GraphConvolution(3, 5, 2)([(torch.ones(4, 3), shared), (torch.ones(4, 3), [shared]), (torch.ones(4, 3), shared)])
     assert calls == [15, 6]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contrast_graph.data.matrices import incidence as incidence_of
 from contrast_graph.metapaths import metapath_counts, normalise, pathsim_topk, row_normalise
 
 
@@ -101,12 +104,7 @@ def test_counts_are_paths():
     counts = metapath_counts([sp.coo_array(ap), sp.csr_matrix(pc.astype(bool))]).toarray()
     for i in range(6):
         for j in range(6):
-            paths = sum(
-                ap[i, p] * pc[p, c] * pc[q, c] * ap[j, q]
-                for p in range(5)
-                for c in range(3)
-                for q in range(5)
-            )
+            paths = sum(ap[i, p] * pc[p, c] * pc[q, c] * ap[j, q] for p in range(5) for c in range(3) for q in range(5))
             assert counts[i, j] == paths
     assert not counts[2].any()
     assert not pathsim_topk(counts, 2, generator=0).toarray()[2].any()
@@ -164,3 +162,18 @@ def test_bad_input_is_named():
         pathsim_topk(eye, 1, ties="last")
     with pytest.raises(ValueError, match="two dimensions"):
         normalise(np.ones(3))
+
+
+def test_metapaths_are_those_of_torch_geometric(authors):
+    """Who is joined by a meta-path agrees with torch_geometric's AddMetaPaths."""
+    with warnings.catch_warnings():
+        # Its import uses what torch deprecates, and its products announce torch's sparse layout.
+        warnings.simplefilter("ignore")
+        from torch_geometric.transforms import AddMetaPaths
+
+        paths = [[(a, b) for a, _, b in path] for path in authors.metapaths.values()]
+        found = AddMetaPaths(paths)(authors.graph)
+    for number, name in enumerate(authors.metapaths):
+        expected = incidence_of(found, ("author", f"metapath_{number}", "author")).toarray()
+        counts = metapath_counts(authors.half_incidences(name)).toarray()
+        np.testing.assert_array_equal(counts > 0, expected > 0)

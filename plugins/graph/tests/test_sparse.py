@@ -24,9 +24,7 @@ def random_matrix(n: int, m: int, density: float, seed: int = 0) -> np.ndarray:
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.floats(0, 1), st.sampled_from([0.0, 0.2, 1.0])
-)
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.floats(0, 1), st.sampled_from([0.0, 0.2, 1.0]))
 def test_product_and_gradient_equal_the_dense_ones(n, m, d, density, dense_above):
     """A h and A^T g, whichever way the matrix is stored, empty rows and matrices included."""
     dense = random_matrix(n, m, density, seed=n + 10 * m)

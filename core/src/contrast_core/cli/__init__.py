@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,15 +17,11 @@ EXIT_INTERRUPTED = 130
 
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar; the documentation is generated from it."""
-    top = argparse.ArgumentParser(
-        prog="contrast", description="Contrastive learning from exchangeable parts."
-    )
+    top = argparse.ArgumentParser(prog="contrast", description="Contrastive learning from exchangeable parts.")
     top.add_argument("--version", action="version", version=f"contrast {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    one = commands.add_parser(
-        "list", help="what is registered: recipes and components of all installed plugins"
-    )
+    one = commands.add_parser("list", help="what is registered: recipes and components of all installed plugins")
     one.add_argument("kind", nargs="?", help="one kind only: data, view, encoder, ... or recipe")
 
     one = commands.add_parser("show", help="one component or recipe: arguments, defaults, equation, paper")
@@ -33,15 +30,11 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("plugins", help="the installed plugins, and why a broken one does not work")
     one.add_argument("--json", action="store_true", help="machine-readable")
 
-    commands.add_parser(
-        "doctor", help="look for what is wrong with this installation; exit code 1 if something is"
-    )
+    commands.add_parser("doctor", help="look for what is wrong with this installation; exit code 1 if something is")
 
     one = commands.add_parser("run", help="train a recipe, evaluate it, write its report")
     one.add_argument("recipe", nargs="?", help="a registered name (graph/meow) or the path of a TOML file")
-    one.add_argument(
-        "--out", type=Path, metavar="DIR", help="the run folder (default: the first free runs/NAME)"
-    )
+    one.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: the first free runs/NAME)")
     one.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run, exactly")
     one.add_argument("--open", action="store_true", help="open the report in a browser at the end")
     _add_settings(one)
@@ -56,9 +49,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = commands.add_parser("embed", help="embed every item of the run's data set, or of another one")
     one.add_argument("run", type=Path, metavar="RUN")
-    one.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE", help=".safetensors, .npz or .csv"
-    )
+    one.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".safetensors, .npz or .csv")
     _add_settings(one)
     return top
 
@@ -72,22 +63,46 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; bad input ends with one sentence on standard error and exit code 2."""
-    given = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A terminal that has no Greek letters shows a question mark instead of a traceback.
+            stream.reconfigure(errors="replace")
     try:
-        if given.command in ("list", "show", "plugins", "doctor"):
-            from contrast_core.cli import look
+        try:
+            code = _command(parser().parse_args(arguments))
+        finally:
+            # Here and not at exit, so that a reader that is gone is noticed here.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; at exit Python flushes once more, into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except ContrastError as error:
+        code = _say(str(error), EXIT_BAD_INPUT)
+    except OSError as error:
+        if error.filename is None and error.strerror is None:
+            raise
+        place = f"{error.filename}: " if error.filename is not None else ""
+        code = _say(f"{place}{error.strerror}.", EXIT_BAD_INPUT)
+    except KeyboardInterrupt as interruption:
+        code = _say(str(interruption) or "interrupted.", EXIT_INTERRUPTED)
+    sys.exit(code)
 
-            sys.exit(getattr(look, given.command.replace("list", "list_"))(given))
+
+def _command(given: argparse.Namespace) -> int:
+    code: int
+    if given.command in ("list", "show", "plugins", "doctor"):
+        from contrast_core.cli import look
+
+        code = getattr(look, given.command.replace("list", "list_"))(given)
+    else:
         from contrast_core.cli import work
 
-        sys.exit(getattr(work, given.command)(given))
-    except ContrastError as error:
-        print(f"contrast: {error}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
-    except BrokenPipeError:
-        # The reader (head, less) has seen enough.
-        sys.stderr.close()
-        sys.exit(0)
-    except KeyboardInterrupt:
-        print("contrast: interrupted.", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+        code = getattr(work, given.command)(given)
+    return code
+
+
+def _say(sentence: str, code: int) -> int:
+    print(f"contrast: {' '.join(sentence.split())}", file=sys.stderr)
+    return code

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from contrast_core import catalogue
 from contrast_core.describe import describe
+from contrast_core.errors import ContrastError
 from contrast_core.registry import Plugin, Registry, discover
 from contrast_core.spec import API, KINDS, Component, RecipeFile
 
@@ -20,9 +21,7 @@ def list_(given: Namespace) -> int:
     kinds = (given.kind,) if given.kind else ("recipe", *KINDS)
     for kind in kinds:
         specs: Sequence[Component | RecipeFile]
-        specs = (
-            [r for _, r in sorted(registry.recipes.items())] if kind == "recipe" else registry.of_kind(kind)
-        )
+        specs = [r for _, r in sorted(registry.recipes.items())] if kind == "recipe" else registry.of_kind(kind)
         if specs:
             print(kind)
             _columns([(spec.name, spec.summary) for spec in specs])
@@ -35,24 +34,21 @@ def show(given: Namespace) -> int:
     registry = discover()
     spec = registry.anything(given.name)
     owner = registry.owner(spec)
+    # Read first: a problem is told alone.
+    found = describe(spec) if isinstance(spec, Component) else None
+    text = spec.locate().read_text(encoding="utf-8") if isinstance(spec, RecipeFile) else ""
     kind = spec.kind if isinstance(spec, Component) else "recipe"
     print(f"{spec.name}  ({kind}, {owner.distribution} {owner.version})\n{spec.summary}")
     if spec.paper:
         print(f"Paper: {spec.paper}")
-    if isinstance(spec, RecipeFile):
-        print(f"\n{spec.locate().read_text(encoding='utf-8').rstrip()}")
+    if found is None:
+        print(f"\n{text.rstrip()}")
         return 0
-    found = describe(spec)
     print("\nArguments" if found.arguments else "\nNo arguments.")
-    _columns(
-        [
-            (a.name, f"{a.annotation}{f' = {a.default}' if a.default else '  (required)'}")
-            for a in found.arguments
-        ]
-    )
+    _columns([(a.name, f"{a.annotation}{f' = {a.default}' if a.default else '  (required)'}") for a in found.arguments])
     for title, text in (("Needs", found.needs), ("Gives", found.gives)):
         if text:
-            print(f"{title}: {text}")
+            print(f"{title}: {_names(text)}")
     if found.documentation:
         print(f"\n{found.documentation}")
     return 0
@@ -65,22 +61,31 @@ def plugins(given: Namespace) -> int:
         print(json.dumps([_as_entry(plugin) for plugin in registry.plugins], indent=2))
         return 0
     for plugin in registry.plugins:
-        state = f"broken: {plugin.problem}" if plugin.problem else _contents(plugin)
+        state = (
+            f"{'broken' if plugin.broken else 'left out'}: {plugin.problem}" if plugin.problem else _contents(plugin)
+        )
         print(f"{plugin.name:16} {plugin.distribution} {plugin.version}: {state}")
+        for warning in plugin.warnings:
+            print(f"{'':16} {warning}")
     return 0
 
 
 def doctor(given: Namespace) -> int:
     """contrast doctor: problems and their cures; exit code 1 if there is any."""
+    # Here, because reading recipes costs more than all other commands together.
+    from contrast_core.recipe import load_recipe
+
     registry = discover()
     print(f"Python {sys.version.split()[0]}, api {API}")
     for name in ("torch", "accelerate", "tensorboard"):
         print(f"{name} {_version(name)}")
     problems = 0
     for plugin in registry.plugins:
-        if plugin.problem:
+        if plugin.broken:
             problems += 1
             print(f"PROBLEM {plugin.name} ({plugin.distribution} {plugin.version}): {plugin.problem}")
+        elif plugin.problem:
+            print(f"absent  {plugin.name} ({plugin.distribution} {plugin.version}): {plugin.problem}")
         else:
             print(f"ok      {plugin.name} ({plugin.distribution} {plugin.version}): {_contents(plugin)}")
         for warning in plugin.warnings:
@@ -89,15 +94,15 @@ def doctor(given: Namespace) -> int:
     specs: list[Component | RecipeFile] = [*registry.components.values(), *registry.recipes.values()]
     for spec in specs:
         try:
-            _ = describe(spec) if isinstance(spec, Component) else spec.locate().read_bytes()
-        except Exception as error:
+            _ = describe(spec) if isinstance(spec, Component) else load_recipe(spec.locate())
+        except ContrastError as error:
             problems += 1
             print(f"PROBLEM {spec.name}: {' '.join(str(error).split())}")
     installed = {plugin.distribution for plugin in registry.plugins}
     for entry in catalogue.entries():
         if entry["status"] == "available" and entry["distribution"] not in installed:
             print(f"absent  {entry['domain']}: pip install {entry['distribution']}")
-    print(f"{problems} problem(s)." if problems else "Nothing is wrong.")
+    print(f"{problems} problem{'s' if problems > 1 else ''}." if problems else "Nothing is wrong.")
     return 1 if problems else 0
 
 
@@ -107,6 +112,7 @@ def _as_entry(plugin: Plugin) -> dict[str, object]:
         "name": plugin.name,
         "distribution": plugin.distribution,
         "version": plugin.version,
+        "usable": manifest is not None,
         "problem": plugin.problem,
         "warnings": list(plugin.warnings),
         "seconds": round(plugin.seconds, 4),
@@ -122,7 +128,7 @@ def _contents(plugin: Plugin) -> str:
 
 def _mention_broken(registry: Registry) -> None:
     for plugin in registry.plugins:
-        if plugin.problem:
+        if plugin.broken:
             print(f"contrast: the plugin {plugin.name} is left out: {plugin.problem}", file=sys.stderr)
 
 
@@ -130,6 +136,11 @@ def _columns(rows: Sequence[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in rows), default=0)
     for name, text in rows:
         print(f"  {name:{width}}  {text}".rstrip())
+
+
+def _names(expression: str) -> str:
+    """A tuple as it is written in the source, as plain names."""
+    return expression.removeprefix("(").removesuffix(")").removesuffix(",").replace("'", "")
 
 
 def _version(name: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import webbrowser
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,24 +24,19 @@ FORMATS = (".safetensors", ".npz", ".csv")
 
 def run(given: Namespace) -> int:
     """contrast run RECIPE, or contrast run --resume RUN."""
-    if (given.recipe is None) == (given.resume is None):
-        raise ContrastError(
-            "Say what to run: a recipe (contrast run graph/meow), or --resume and a run folder."
-        )
+    if given.recipe is None and given.resume is None:
+        raise ContrastError("Say what to run: a recipe (contrast run graph/meow), or --resume and a run folder.")
+    if given.recipe is not None and given.resume is not None:
+        raise ContrastError("Give either a recipe to start or --resume and a run folder to go on with, not both.")
     if given.resume is not None and (given.settings or given.out):
         raise ContrastError("--resume goes on with the run as it was; --set and --out are for new runs.")
     from contrast_core import runs
 
-    try:
-        with _progress() as told:
-            if given.resume is not None:
-                done = runs.resume(given.resume, progress=told)
-            else:
-                done = runs.run(given.recipe, set=given.settings, out=given.out, progress=told)
-    except KeyboardInterrupt:
-        print("Interrupted. Go on with: contrast run --resume RUN (its folder is under runs/ or your --out).",
-              file=sys.stderr)  # fmt: skip
-        raise
+    with _progress() as told:
+        if given.resume is not None:
+            done = runs.resume(given.resume, progress=told)
+        else:
+            done = runs.run(given.recipe, set=given.settings, out=given.out, progress=told)
     _print_scores(done.scores)
     _tell_report(done.folder / "report.html", given.open)
     return 0
@@ -69,6 +63,9 @@ def embed(given: Namespace) -> int:
     output: Path = given.output
     if output.suffix not in FORMATS:
         raise ContrastError(f"{output}: the file's ending must be one of {', '.join(FORMATS)}.")
+    if output.is_dir() or not output.parent.is_dir():
+        what = "it is a folder" if output.is_dir() else f"there is no folder {output.parent}"
+        raise ContrastError(f"{output} can't be written: {what}.")
     import numpy
     from safetensors.torch import save_file
 
@@ -77,14 +74,13 @@ def embed(given: Namespace) -> int:
 
     table = runs.embed(given.run, set=given.settings)
     arrays = {**table.fields, **table.columns}
+    numbers: dict[str, Any] = {name: tensor.numpy() for name, tensor in arrays.items()}
     with replacing(output) as temporary:
         if output.suffix == ".safetensors":
             save_file(arrays, temporary)
         elif output.suffix == ".npz":
             with temporary.open("wb") as file:
-                numpy.savez(
-                    file, allow_pickle=False, **{name: tensor.numpy() for name, tensor in arrays.items()}
-                )
+                numpy.savez(file, **numbers)
         else:
             names = [name for name in ("sample", "label") if name in arrays]
             header = ",".join([*names, *(f"z{i}" for i in range(table.z.shape[1]))])
@@ -106,16 +102,22 @@ def _progress() -> Iterator[Told]:
         TextColumn("{task.description}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = None
+    bar = Progress(*columns, console=Console(stderr=True))
+    task = None
 
-        def told(done: int, steps: int, text: str) -> None:
-            nonlocal task
-            if task is None:
-                task = bar.add_task(text, total=steps)
-            bar.update(task, completed=done, total=steps, description=text)
+    def told(done: int, steps: int, text: str) -> None:
+        nonlocal task
+        if task is None:
+            # Only now: a bar that is started writes an empty line, which an error message does not want before it.
+            bar.start()
+            task = bar.add_task(text, total=steps)
+        bar.update(task, completed=done, total=steps, description=text)
 
+    try:
         yield told
+    finally:
+        if task is not None:
+            bar.stop()
 
 
 def _print_scores(scores: Mapping[str, Sequence[Score]]) -> None:

@@ -16,6 +16,7 @@ densely, because there plain autograd is faster, and large ones in tiles.
 
 from __future__ import annotations
 
+from contrast_core.pairwise.additive import additive_scores
 from contrast_core.pairwise.statistics import (
     Temperature,
     logsumexp,
@@ -30,6 +31,7 @@ from contrast_core.pairwise.statistics import (
 
 __all__ = [
     "Temperature",
+    "additive_scores",
     "logsumexp",
     "matrix",
     "mean",

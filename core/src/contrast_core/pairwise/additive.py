@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from contrast_core.pairwise.second import differentiable_gradients
 
 SAFE_SUM = 40.0
 """exp(2 x) of |x| up to this, and the product of two of them, stay inside float32."""
@@ -24,7 +25,7 @@ def additive_scores(a: Tensor, c: Tensor, v: Tensor) -> Tensor:
         Scores (...). For tiles nothing of size (r, c, h) is ever in memory.
     """
     if a.dim() == 3 and c.dim() == 3 and a.shape[1] == 1 and c.shape[0] == 1:
-        result: Tensor = _Tile.apply(a[:, 0], c[0], v)
+        result: Tensor = _Tile.apply(a[:, 0], c[0], v)  # type: ignore[no-untyped-call]
         return result
     return torch.tanh(a + c) @ v
 
@@ -50,10 +51,11 @@ class _Tile(torch.autograd.Function):
         return scores
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         """Recompute each hidden unit and add up its slope by rows and by columns."""
         a, c, v = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return differentiable_gradients(_dense, (a, c, v), upstream)
         da, dc, dv = torch.empty_like(a), torch.empty_like(c), torch.empty_like(v)
         upstream = upstream.contiguous()
         whole, buffer, slope = upstream.sum(), torch.empty_like(upstream), torch.empty_like(upstream)
@@ -68,6 +70,10 @@ class _Tile(torch.autograd.Function):
             da[:, h] = 4 * weight * (slope @ ones_c)
             dc[:, h] = 4 * weight * (ones_a @ slope)
         return da, dc, dv
+
+
+def _dense(a: Tensor, c: Tensor, v: Tensor) -> Tensor:
+    return torch.tanh(a[:, None] + c) @ v
 
 
 def _is_safe(a: Tensor, c: Tensor) -> bool:

@@ -23,7 +23,19 @@ SMALL = 2**16
 
 @frozen(eq=False)
 class Problem:
-    """One statistic's inputs: tables, relation, similarity with its prepared rows, temperature, tile side or None."""
+    """One statistic's inputs.
+
+    Args:
+        anchors: the table of n rows.
+        candidates: the table of m rows.
+        relation: who meets whom.
+        similarity: how alike two rows are.
+        a: the anchors' rows as the similarity prepared them.
+        c: the candidates' rows likewise.
+        temperature: a number or a tensor that broadcasts to (n, m).
+        kind: the type that sums are computed in.
+        side: the side of a tile, or None for the engine's choice.
+    """
 
     anchors: Embeddings
     candidates: Embeddings
@@ -32,15 +44,19 @@ class Problem:
     a: Rows
     c: Rows
     temperature: float | Tensor
+    kind: torch.dtype
     side: int | None
 
     def weights(self, rows: slice, relation: Relation | None = None) -> Tensor:
-        """Weights of some anchors with all candidates, broadcasting to (r, m); with gradient only if declared."""
-        relation = relation or self.relation
+        """Weights of some anchors with all candidates; they broadcast to (r, m)."""
+        everyone = slice(0, len(self.candidates))
+        return self._weigh(Block.tile(self.anchors, self.candidates, rows, everyone), relation or self.relation)
+
+    def _weigh(self, block: Block, relation: Relation) -> Tensor:
+        """A gradient only if the relation declares one, and fractions in the type of the similarities."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.relation.differentiable):
-            return relation.weigh(
-                Block.tile(self.anchors, self.candidates, rows, slice(0, len(self.candidates)))
-            )
+            weights = relation.weigh(block)
+        return weights.to(self.kind) if weights.is_floating_point() else weights
 
     def scaled(self, similarities: Tensor, rows: slice) -> Tensor:
         """Logits of a block."""
@@ -59,8 +75,7 @@ class Problem:
 
     def listed_weights(self, i: Tensor, j: Tensor) -> Tensor:
         """Weights, (p,), of listed pairs."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.relation.differentiable):
-            return self.relation.weigh(Block(self.anchors, self.candidates, i, j)).expand(i.shape)
+        return self._weigh(Block(self.anchors, self.candidates, i, j), self.relation).expand(i.shape)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -84,7 +99,7 @@ class Problem:
         """How many anchors a block holds."""
         if self.side is not None:
             return self.side
-        numbers = self.similarity.numbers_per_pair(self.a, self.c)
+        numbers = max(self.similarity.numbers_per_pair(self.a, self.c), self.relation.numbers_per_pair)
         return max(1, ENTRIES // max(self.shape[1] * numbers, 1))
 
 
@@ -112,7 +127,7 @@ def by_blocks(problem: Problem, statistic: Statistic) -> tuple[Tensor, ...]:
     for rows, a in zip(spans(n, side := problem.rows_at_once()), _split(problem.a, side), strict=True):
         parts.append(
             cast(
-                tuple[Tensor, ...],
+                "tuple[Tensor, ...]",
                 checkpoint(compute, rows, a, use_reentrant=False, preserve_rng_state=False),
             )
             if torch.is_grad_enabled()

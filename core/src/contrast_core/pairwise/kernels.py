@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from contrast_core.pairwise.second import differentiable_gradients
 from contrast_core.pairwise.tiles import Tiles, spans
 from contrast_core.relations.algebra import related
 
@@ -52,12 +52,13 @@ class LogSumExp(torch.autograd.Function):
         return result
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         """Recompute each tile and use it twice."""
         a, c, result = ctx.saved_tensors
         tiles: Tiles = ctx.tiles
         tiles.refuse_changes()
+        if torch.is_grad_enabled():
+            return *differentiable_gradients(lambda a, c: _dense_log_of_sums(a, c, tiles), (a, c), upstream), None
         of_a, of_c = ctx.needs_input_grad[:2]
         empty = result == -math.inf
         upstream = upstream.masked_fill(empty, 0.0)[:, None]
@@ -123,6 +124,35 @@ def _log_of_shifted_sums(a: Tensor, c: Tensor, tiles: Tiles) -> Tensor:
     return result
 
 
+def _dense_log_of_sums(a: Tensor, c: Tensor, tiles: Tiles) -> Tensor:
+    """The statistic by plain autograd."""
+    weights = tiles.everything()
+    shares, shift = exponentials(a @ c.T, weights, bounded=False)
+    return log_of(shares.sum(1), shift)
+
+
+def exponentials(logits: Tensor, weights: Tensor, bounded: bool) -> tuple[Tensor, Tensor]:
+    """(w_ij exp(l_ij - shift_i), shift_i), exact zeros where unrelated.
+
+    The shift is the largest related logit, or, if all are known to be small (`bounded`), the largest of all.
+    """
+    if not bounded:
+        logits = torch.where(related(weights), logits, -math.inf)
+    shift = logits.detach().amax(1) if logits.shape[1] else logits.new_zeros(len(logits))
+    shift = torch.where(shift == -math.inf, 0.0, shift)
+    shares = torch.exp(logits - shift[:, None])
+    if weights.dtype != torch.bool:
+        return shares * weights, shift
+    return shares * weights.view(torch.uint8) if bounded else shares, shift
+
+
+def log_of(total: Tensor, shift: Tensor) -> Tensor:
+    """log(total) + shift, -inf without gradient where the total is 0."""
+    # The 0 is set aside before, so that no infinite slope meets a gradient of 0.
+    empty = total == 0
+    return (total.masked_fill(empty, 1.0).log() + shift).masked_fill(empty, -math.inf)
+
+
 class WeightedSum(torch.autograd.Function):
     """(sum_j w_ij a_i . c_j, sum_j w_ij), the second without gradient."""
 
@@ -141,12 +171,14 @@ class WeightedSum(torch.autograd.Function):
         return (a * mixed).sum(1), total
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         """The mixtures are the anchors' gradient; the candidates' takes the weights once more."""
         a, c, mixed = ctx.saved_tensors
         tiles: Tiles = ctx.tiles
         tiles.refuse_changes()
+        if torch.is_grad_enabled():
+            weights = tiles.everything().to(a.dtype)
+            return *differentiable_gradients(lambda a, c: (weights * (a @ c.T)).sum(1), (a, c), upstream), None
         dc = None
         if ctx.needs_input_grad[1]:
             dc, scaled, buffer = torch.zeros_like(c), a * upstream[:, None], tiles.buffer(a)
@@ -168,10 +200,15 @@ class ListedSum(torch.autograd.Function):
         return (a * mixed).sum(1)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         """The same sum from the candidates' side."""
         a, c, mixed, i, j, weights = ctx.saved_tensors
+        if torch.is_grad_enabled():
+
+            def dense(a: Tensor, c: Tensor) -> Tensor:
+                return a.new_zeros(len(a)).index_add(0, i, (a[i] * c[j]).sum(1) * weights)
+
+            return *differentiable_gradients(dense, (a, c), upstream), None, None, None
         dc = None
         if ctx.needs_input_grad[1]:
             rows = (a * upstream[:, None]).index_select(0, i).mul_(weights[:, None])

@@ -11,7 +11,14 @@ from torch import Tensor
 from contrast_core.embeddings import Embeddings
 from contrast_core.pairs import Pairs
 from contrast_core.pairwise.generic import Problem, by_blocks
-from contrast_core.pairwise.kernels import ListedSum, LogSumExp, WeightedSum, largest_logit
+from contrast_core.pairwise.kernels import (
+    ListedSum,
+    LogSumExp,
+    WeightedSum,
+    exponentials,
+    largest_logit,
+    log_of,
+)
 from contrast_core.pairwise.tiles import spans
 from contrast_core.relations import Relation
 from contrast_core.relations.algebra import related
@@ -35,15 +42,11 @@ def _problem(
     similarity.check(anchors, candidates)
     a = similarity.prepare(anchors)
     c = a if candidates is anchors else similarity.prepare(candidates)
-    a, c = _widened(a, c), _widened(c, a)
-    return Problem(
-        anchors, candidates, relation, similarity, a, c, _temperature(pairs, temperature, a[0].dtype), tile
-    )
-
-
-def _widened(rows: Rows, others: Rows) -> Rows:
-    """Reductions are computed in float32 or better, and in the wider type of both sides."""
-    return tuple(x.to(_kind(x, *others)) if x.is_floating_point() else x for x in rows)
+    # Reductions are computed in float32 or better, and in the wider type of both sides.
+    kind = _kind(*a, *c)
+    a, c = (tuple(x.to(kind) if x.is_floating_point() else x for x in rows) for rows in (a, c))
+    temperature = _temperature(pairs, temperature, kind)
+    return Problem(anchors, candidates, relation, similarity, a, c, temperature, kind, tile)
 
 
 def _kind(*tensors: Tensor) -> torch.dtype:
@@ -100,15 +103,13 @@ def logsumexp(
     with _without_autocast(pairs.anchors):
         problem = _problem(pairs, relation, similarity, temperature, tile)
         if problem.by_hand():
-            result: Tensor = LogSumExp.apply(*_scaled_rows(problem), problem.tiles(SIDE))
+            result: Tensor = LogSumExp.apply(*_scaled_rows(problem), problem.tiles(SIDE))  # type: ignore[no-untyped-call]
             return result
         bounded = _is_bounded(problem)
 
         def statistic(similarities: Tensor, weights: Tensor, rows: slice) -> tuple[Tensor]:
-            shares, shift = _exponentials(problem.scaled(similarities, rows), weights, bounded)
-            total = shares.sum(1)
-            # The logarithm of 0 is set aside before, so that no infinite slope meets a gradient of 0.
-            return ((torch.where(total > 0, total, 1.0).log() + shift).masked_fill(total == 0, -math.inf),)
+            shares, shift = exponentials(problem.scaled(similarities, rows), weights, bounded)
+            return (log_of(shares.sum(1), shift),)
 
         return by_blocks(problem, statistic)[0]
 
@@ -125,13 +126,10 @@ def weighted_sum(
     with _without_autocast(pairs.anchors):
         problem = _problem(pairs, relation, similarity, temperature, tile)
         # Without a `listed` of its own a similarity takes listed pairs one by one, which tiles outrun.
-        if (
-            type(similarity).listed is not Similarity.listed
-            and (found := _short_list(pairs, relation)) is not None
-        ):
+        if type(similarity).listed is not Similarity.listed and (found := _short_list(pairs, relation)) is not None:
             return _listed_sum(problem, *found)
         if problem.by_hand():
-            sums, total = WeightedSum.apply(*_scaled_rows(problem), problem.tiles(SIDE))
+            sums, total = WeightedSum.apply(*_scaled_rows(problem), problem.tiles(SIDE))  # type: ignore[no-untyped-call]
             return sums, total
 
         def statistic(similarities: Tensor, weights: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
@@ -148,10 +146,10 @@ def _short_list(pairs: Pairs, relation: Relation) -> tuple[Tensor, Tensor] | Non
 
 
 def _listed_sum(problem: Problem, i: Tensor, j: Tensor) -> tuple[Tensor, Tensor]:
-    zero = problem.a[0].new_zeros(problem.shape[0], dtype=_kind(*problem.a))
+    zero = torch.zeros(problem.shape[0], dtype=problem.kind, device=problem.anchors.device)
     if problem.by_hand():
         weights = problem.listed_weights(i, j).to(zero.dtype)
-        sums: Tensor = ListedSum.apply(*_scaled_rows(problem), i, j, weights)
+        sums: Tensor = ListedSum.apply(*_scaled_rows(problem), i, j, weights)  # type: ignore[no-untyped-call]
     else:
         logits, weights = problem.listed(i, j)
         sums = zero.index_add(0, i, _weighted(logits, weights))
@@ -167,7 +165,7 @@ def mean(
     *,
     tile: int | None = None,
 ) -> Tensor:
-    """sum_j w_ij s_ij / t divided by sum_j w_ij, (n,); 0, without gradient, for an anchor without related candidates."""
+    """sum_j w_ij s_ij / t over sum_j w_ij, (n,); 0, without gradient, for an anchor without related candidates."""
     sums, total = weighted_sum(pairs, relation, similarity, temperature, tile=tile)
     return sums / torch.where(total > 0, total, 1.0)
 
@@ -182,8 +180,8 @@ def weight(pairs: Pairs, relation: Relation) -> Tensor:
         relation.check(anchors, candidates)
         nothing = Nothing()
         a, c = nothing.prepare(anchors), nothing.prepare(candidates)
-        problem = Problem(anchors, candidates, relation, nothing, a, c, 1.0, None)
         kind = _kind(*anchors.fields.values(), *candidates.fields.values())
+        problem = Problem(anchors, candidates, relation, nothing, a, c, 1.0, kind, None)
         if (found := _short_list(pairs, relation)) is not None:
             zero = torch.zeros(len(anchors), dtype=kind, device=anchors.device)
             return zero.index_add(0, found[0], problem.listed_weights(*found).to(kind))
@@ -233,7 +231,7 @@ def softmax_mean(
         bounded = _is_bounded(problem)
 
         def statistic(similarities: Tensor, weights: Tensor, rows: slice) -> tuple[Tensor]:
-            shares, _ = _exponentials(problem.scaled(similarities, rows), weights, bounded)
+            shares, _ = exponentials(problem.scaled(similarities, rows), weights, bounded)
             total = shares.sum(1)
             values = function(_without_gradient_of_unrelated(similarities, weights))
             values = torch.where(related(weights), values, 0.0)
@@ -276,7 +274,7 @@ def matrix(
 ) -> tuple[Tensor, Tensor]:
     """(logits s_ij / t, weights w_ij), (n, m) each: for looking at them and for odd losses; takes O(n m) memory.
 
-    It is plain autograd, so it is also the way to second derivatives.
+    Rows and columns are those of the tables.
     """
     with _without_autocast(pairs.anchors):
         problem = _problem(pairs, relation, similarity, temperature, None)
@@ -302,18 +300,6 @@ def _is_bounded(problem: Problem) -> bool:
     if not problem.similarity.bilinear or problem.is_small():
         return False
     return largest_logit(*_scaled_rows(problem)) <= SMALL_EXPONENT
-
-
-def _exponentials(logits: Tensor, weights: Tensor, bounded: bool) -> tuple[Tensor, Tensor]:
-    """(w_ij exp(l_ij - shift_i), shift_i) with a shift near the largest related logit; exact zeros where unrelated."""
-    if not bounded:
-        logits = torch.where(related(weights), logits, -math.inf)
-    shift = logits.detach().amax(1) if logits.shape[1] else logits.new_zeros(len(logits))
-    shift = torch.where(shift == -math.inf, 0.0, shift)
-    shares = torch.exp(logits - shift[:, None])
-    if weights.dtype != torch.bool:
-        return shares * weights, shift
-    return shares * weights.view(torch.uint8) if bounded else shares, shift
 
 
 def _weighted(values: Tensor, weights: Tensor) -> Tensor:

@@ -33,9 +33,7 @@ class Tiles:
         self.side = side
         with torch.no_grad():
             self.relation = relation.prepared(self.anchors, self.candidates)
-        self._versions = [
-            (tensor, tensor._version) for tensor in self._columns() if not tensor.is_inference()
-        ]
+        self._versions = [(tensor, tensor._version) for tensor in self._columns() if not tensor.is_inference()]
 
     def _columns(self) -> Iterator[Tensor]:
         yield from self.anchors.columns.values()
@@ -53,6 +51,11 @@ class Tiles:
         """The weights of a tile; broadcasts to its shape."""
         with torch.no_grad():
             return self.relation.weigh(Block.tile(self.anchors, self.candidates, rows, columns))
+
+    def everything(self) -> Tensor:
+        """The weights of all pairs, (n, m): only for second derivatives."""
+        n, m = len(self.anchors), len(self.candidates)
+        return self.weights(slice(0, n), slice(0, m)).expand(n, m)
 
     def buffer(self, like: Tensor) -> Tensor:
         """Memory for one tile, to be used again for each: fresh pages cost more than the arithmetic on them."""

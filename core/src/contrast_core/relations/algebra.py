@@ -29,6 +29,8 @@ class Relation(ABC):
     """Whether weights carry gradients (the engine then recomputes through autograd)."""
     binary: bool = False
     """Whether every weight is 0 or 1 (given as a boolean tensor)."""
+    numbers_per_pair: int = 1
+    """How many numbers `weigh` holds at once for each pair; the engine chooses its blocks by that."""
     strength: int = 4
     """How strongly its written form binds, as in Python: | 0, & 1, * 2, ~ 3, names and calls 4."""
 
@@ -128,6 +130,11 @@ class _Combined(Relation):
     def parts(self) -> Iterator[Relation]:
         """The relations this one is made of."""
 
+    @property
+    def numbers_per_pair(self) -> int:  # type: ignore[override]
+        """The most that a part holds."""
+        return max(part.numbers_per_pair for part in self.parts())
+
     def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
         """Check every part."""
         for part in self.parts():
@@ -147,9 +154,7 @@ class _Pair(_Combined):
 
     def listed(self, anchors: Embeddings, candidates: Embeddings, limit: int) -> List | None:
         """The shorter of the parts' lists."""
-        lists = [
-            found for part in self.parts() if (found := part.listed(anchors, candidates, limit)) is not None
-        ]
+        lists = [found for part in self.parts() if (found := part.listed(anchors, candidates, limit)) is not None]
         return min(lists, key=lambda pair: len(pair[0]), default=None)
 
     def prepared(self, anchors: Embeddings, candidates: Embeddings) -> Relation:

@@ -49,7 +49,7 @@ class Block:
     @property
     def shape(self) -> Size:
         """The shape of the weights to return."""
-        return broadcast_shapes(self.i.shape, self.j.shape)
+        return Size(broadcast_shapes(self.i.shape, self.j.shape))
 
 
 def _at(entries: Tensor, index: Tensor, span: slice | None) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from attrs import evolve, field, frozen
@@ -62,9 +62,7 @@ class Same(_OfOneColumn):
         if total > limit:
             return None
         i = torch.repeat_interleave(torch.arange(len(ours), device=ours.device), counts)
-        within = torch.arange(total, device=ours.device) - torch.repeat_interleave(
-            counts.cumsum(0) - counts, counts
-        )
+        within = torch.arange(total, device=ours.device) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
         return i, order[start[i] + within]
 
     def prepared(self, anchors: Embeddings, candidates: Embeddings) -> Relation:
@@ -83,11 +81,7 @@ class Same(_OfOneColumn):
         return self
 
     def __repr__(self) -> str:
-        return (
-            f"same({self.column!r})"
-            if self.missing is None
-            else f"same({self.column!r}, missing={self.missing})"
-        )
+        return f"same({self.column!r})" if self.missing is None else f"same({self.column!r}, missing={self.missing})"
 
 
 @frozen(eq=False, repr=False)
@@ -204,19 +198,16 @@ class Differing(_OfOneColumn):
         Relation.check(self, anchors, candidates)
         a, c = tuple(anchors[self.column].shape), tuple(candidates[self.column].shape)
         if a[1:] != c[1:] or len(a) > 2:
-            raise ValueError(
-                f"The relation {self} compares columns (n, k) and (m, k), not of shapes {a} and {c}."
-            )
+            raise ValueError(f"The relation {self} compares columns (n, k) and (m, k), not of shapes {a} and {c}.")
 
     def weigh(self, block: Block) -> Tensor:
         """Differences counted entry by entry."""
-        a, c = (x.reshape(len(x), -1) for x in (block.anchors[self.column], block.candidates[self.column]))
-        return _count(block, a.unbind(1), c.unbind(1))
+        return _count(block, *(_entries(table[self.column]) for table in (block.anchors, block.candidates)))
 
     def prepared(self, anchors: Embeddings, candidates: Embeddings) -> Relation:
         """Small integers in place of the entries."""
-        a, c = (x[self.column].reshape(len(x), -1) for x in (anchors, candidates))
-        pairs = [numbered(ours, theirs) for ours, theirs in zip(a.unbind(1), c.unbind(1), strict=True)]
+        a, c = (_entries(table[self.column]) for table in (anchors, candidates))
+        pairs = [numbered(ours, theirs) for ours, theirs in zip(a, c, strict=True)]
         return _DifferingIn(self, [ours for ours, _ in pairs], [theirs for _, theirs in pairs])
 
     def transposed(self) -> Relation:
@@ -232,8 +223,8 @@ class _DifferingIn(Relation):
     """The number of differences between small integers, several for each row."""
 
     of: Relation
-    a: list[Tensor]
-    c: list[Tensor]
+    a: Sequence[Tensor]
+    c: Sequence[Tensor]
 
     def weigh(self, block: Block) -> Tensor:
         """Differences counted entry by entry."""
@@ -243,9 +234,11 @@ class _DifferingIn(Relation):
         return repr(self.of)
 
 
-def _count(
-    block: Block, a: list[Tensor] | tuple[Tensor, ...], c: list[Tensor] | tuple[Tensor, ...]
-) -> Tensor:
+def _entries(column: Tensor) -> Sequence[Tensor]:
+    return [column] if column.dim() == 1 else column.unbind(1)
+
+
+def _count(block: Block, a: Sequence[Tensor], c: Sequence[Tensor]) -> Tensor:
     # A byte holds counts up to 255 and is the fastest thing to add and to multiply with.
     kind = torch.uint8 if len(a) < 256 else torch.int32
     total = torch.zeros(block.shape, dtype=kind, device=block.i.device)

@@ -31,9 +31,7 @@ class Edges(Relation):
             if len(torch.unique(key)) != len(key):
                 raise ValueError("An edge is listed twice; add up the weights of equal edges first.")
         if self.weight is not None and self.weight.shape != self.i.shape:
-            raise ValueError(
-                f"There are {len(self.i)} edges but weights of shape {tuple(self.weight.shape)}."
-            )
+            raise ValueError(f"There are {len(self.i)} edges but weights of shape {tuple(self.weight.shape)}.")
         if self.weight is not None:
             refuse_negative("Weights of edges", self.weight)
 
@@ -52,9 +50,7 @@ class Edges(Relation):
         for side, index, table in (("anchor", self.i, anchors), ("candidate", self.j, candidates)):
             if len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(table):
                 worst = int(index.max()) if int(index.max()) >= len(table) else int(index.min())
-                raise ValueError(
-                    f"An edge names {side} {worst}, but there are {len(table)} {side}s (0-based)."
-                )
+                raise ValueError(f"An edge names {side} {worst}, but there are {len(table)} {side}s (0-based).")
 
     def weigh(self, block: Block) -> Tensor:
         """The weights of the edges among the pairs."""
@@ -114,9 +110,7 @@ class Listed(Relation):
         found = self.key[place] == wanted
         if self.weight is None:
             return found
-        return torch.where(
-            found, self.weight[place], torch.zeros((), dtype=self.weight.dtype, device=found.device)
-        )
+        return torch.where(found, self.weight[place], torch.zeros((), dtype=self.weight.dtype, device=found.device))
 
     def _written(self, rows: slice, columns: slice) -> Tensor:
         ends = torch.tensor([rows.start, rows.stop], device=self.i.device)
@@ -160,9 +154,7 @@ class Dense(Relation):
         """Raise ValueError if the matrix does not fit the tables."""
         if self.matrix.shape != (len(anchors), len(candidates)):
             wanted = (len(anchors), len(candidates))
-            raise ValueError(
-                f"The matrix has shape {tuple(self.matrix.shape)}, but the tables ask for {wanted}."
-            )
+            raise ValueError(f"The matrix has shape {tuple(self.matrix.shape)}, but the tables ask for {wanted}.")
 
     def weigh(self, block: Block) -> Tensor:
         """The entries."""
@@ -182,6 +174,4 @@ class Dense(Relation):
 def refuse_negative(what: str, weights: Tensor) -> None:
     """Raise ValueError if a weight is below 0."""
     if weights.dtype != torch.bool and weights.numel() and float(weights.detach().min()) < 0:
-        raise ValueError(
-            f"{what} are >= 0 (0 means not related), but one is {float(weights.detach().min()):g}."
-        )
+        raise ValueError(f"{what} are >= 0 (0 means not related), but one is {float(weights.detach().min()):g}.")

@@ -6,20 +6,21 @@ from collections.abc import Collection, Mapping
 
 import torch
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
+from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Flow, Outputs, Term
 from contrast_core.pipeline import Pipeline, total
+from contrast_core.training.optimiser import Schedule
 from contrast_core.training.runtime import Runtime
 
 
 class Context:
-    """A step's hands: the pipeline, the optimiser and the device, behind five verbs.
+    """A step's hands: the pipeline, the optimiser and the device, behind a few verbs.
 
     Args:
         pipeline: the parts that are trained.
         optimizer: its parameter groups have names, see `[training.groups]`; "rest" holds the others.
-        schedule: the learning rate's schedule.
+        schedule: the learning rate's schedule; the training loop sets it before every step.
         runtime: device and precision.
         clip_norm: largest gradient norm, or None.
     """
@@ -28,7 +29,7 @@ class Context:
         self,
         pipeline: Pipeline,
         optimizer: Optimizer,
-        schedule: LRScheduler,
+        schedule: Schedule,
         runtime: Runtime,
         clip_norm: float | None,
     ):
@@ -41,24 +42,52 @@ class Context:
             outputs: Outputs = self.pipeline(batch)
         return outputs
 
+    def encode(self, batch: Flow) -> Flow:
+        """The flow of some items after the encoder, in the run's precision; see `Pipeline.encode`."""
+        with self.runtime.autocast():
+            return self.pipeline.encode(batch)
+
     def terms(self, outputs: Outputs) -> dict[str, Term]:
         """The loss terms; raises ContrastError naming a term that is not finite."""
         return self.pipeline.terms(outputs)
 
     def backward(self, terms: Mapping[str, Term]) -> None:
-        """Gradients of the weighted sum of the terms, replacing earlier ones."""
+        """Gradients of the weighted sum of the terms, replacing earlier ones.
+
+        Raises:
+            ContrastError: if no term depends on a parameter.
+        """
+        loss = total(terms)
+        if not loss.requires_grad:
+            raise ContrastError(
+                f"No loss term ({', '.join(terms)}) depends on a parameter that is trained: nothing can be learned."
+            )
         self.optimizer.zero_grad(set_to_none=True)
-        self.runtime.backward(total(terms))
+        self.runtime.backward(loss)
 
     def update(self, outputs: Outputs, only: Collection[str] = ()) -> None:
-        """One optimiser step (of the named parameter groups alone, if any are named), then what follows an update."""
-        for group in self.optimizer.param_groups:
-            if only and group["name"] not in only:
-                for parameter in group["params"]:
-                    parameter.grad = None
+        """One optimiser step (of the named parameter groups alone, if any are named), then what follows an update.
+
+        The gradients of the other groups stay, for another update.
+
+        Raises:
+            ContrastError: if a named group does not exist, or the gradient is not finite (seen with `clip_norm` only).
+        """
+        names = {only} if isinstance(only, str) else set(only)
+        groups = self.optimizer.param_groups
+        if unknown := names - {group["name"] for group in groups}:
+            have = ", ".join(group["name"] for group in groups)
+            raise ContrastError(
+                f"The step updates the group '{min(unknown)}', which is none of [training.groups]: there are {have}."
+            )
+        waiting = [p for group in groups if names and group["name"] not in names for p in group["params"]]
+        kept = [parameter.grad for parameter in waiting]
+        for parameter in waiting:
+            parameter.grad = None
         if self.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.pipeline.parameters(), self.clip_norm)
+            self.runtime.clip((p for group in groups for p in group["params"]), self.clip_norm)
         self.optimizer.step()
-        self.schedule.step()
+        for parameter, gradient in zip(waiting, kept, strict=True):
+            parameter.grad = gradient
         with torch.no_grad():
             self.pipeline.after_update(outputs)

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import math
-from fnmatch import fnmatch
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import Any, final
 
 from torch import nn, optim
-from torch.optim.lr_scheduler import LambdaLR
 
 from contrast_core.errors import ContrastError
 from contrast_core.recipe import Training
+
+_SECTIONS = {
+    "views": "view",
+    "late_views": "view",
+    "memories": "memory",
+    "samplers": "sampler",
+    "objectives": "objective",
+}
 
 
 def optimiser_for(pipeline: nn.Module, training: Training) -> optim.Optimizer:
     """The optimiser over all parameters that require gradients.
 
-    A parameter belongs to the first group with a matching pattern, else to the group "rest".
+    A parameter's name is the path of its part in the recipe and its name there: `encoder.layers.0.weight`,
+    `sampler.nodes.network.rows.weight`. It belongs to the first group with a matching pattern, else to "rest".
 
     Raises:
         ContrastError: if a group's patterns match no parameter, or there is nothing to train.
     """
-    left = {name: p for name, p in pipeline.named_parameters() if p.requires_grad}
+    left = {_in_recipe(name): p for name, p in pipeline.named_parameters() if p.requires_grad}
     if not left:
         raise ContrastError("No part of this recipe has parameters to train.")
     groups: list[dict[str, Any]] = []
     for title, group in training.groups.items():
-        taken = {
-            name: p for name, p in left.items() if any(fnmatch(name, pattern) for pattern in group.parameters)
-        }
+        taken = {name: p for name, p in left.items() if any(fnmatchcase(name, each) for each in group.parameters)}
         if not taken:
-            have = ", ".join(sorted({name.partition(".")[0] + ".*" for name in left}))
+            have = ", ".join(sorted({f"{_part(name)}.*" for name in left})) or "none left by the groups before it"
             raise ContrastError(
                 f"[training.groups.{title}] matches no parameter: {', '.join(group.parameters)}; there are {have}."
             )
@@ -46,15 +52,44 @@ def optimiser_for(pipeline: nn.Module, training: Training) -> optim.Optimizer:
     return (optim.AdamW if training.optimizer == "adamw" else optim.Adam)(groups, **common)
 
 
-def schedule_for(optimizer: optim.Optimizer, training: Training, steps: int) -> LambdaLR:
-    """Linear rise over `warmup_steps`, then constant or a half cosine to zero at the last step."""
+@final
+class Schedule:
+    """Sets the learning rates of a step from its number alone, so that there is no state to lose.
 
-    def factor(step: int) -> float:
-        if step < training.warmup_steps:
-            return (step + 1) / training.warmup_steps
-        if training.schedule == "constant":
+    Linear rise over `warmup_steps`, then constant or a half cosine to zero after the last step. One step is one batch,
+    however many updates it makes.
+    """
+
+    def __init__(self, optimizer: optim.Optimizer, training: Training, steps: int):
+        self.optimizer, self.training, self.steps = optimizer, training, steps
+        self.rates = [float(group["lr"]) for group in optimizer.param_groups]
+
+    def factor(self, step: int) -> float:
+        """The factor of all learning rates in the step of that number, counted from 0."""
+        warmup = self.training.warmup_steps
+        if step < warmup:
+            return (step + 1) / warmup
+        if self.training.schedule == "constant":
             return 1.0
-        progress = (step - training.warmup_steps) / max(1, steps - training.warmup_steps)
+        progress = (step - warmup) / max(1, self.steps - warmup)
         return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
 
-    return LambdaLR(optimizer, factor)
+    def set(self, step: int) -> None:
+        """Give every group its learning rate of that step."""
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * self.factor(step)
+
+
+def schedule_for(optimizer: optim.Optimizer, training: Training, steps: int) -> Schedule:
+    """The schedule of a training plan over that many steps; the optimiser still has the plan's learning rates."""
+    return Schedule(optimizer, training, steps)
+
+
+def _in_recipe(name: str) -> str:
+    first, dot, rest = name.partition(".")
+    return _SECTIONS.get(first, first) + dot + rest
+
+
+def _part(name: str) -> str:
+    first, *rest = name.split(".")
+    return f"{first}.{rest[0]}" if first in _SECTIONS.values() and rest else first

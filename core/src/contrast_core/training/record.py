@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Term
@@ -21,16 +22,14 @@ class Record:
         folder: the run folder.
         tensorboard: "auto", "on" or "off".
         upto: (metrics, diagnostics): bytes to keep of files from before a resume; the rest was written after the
-            checkpoint and will be written again.
+            checkpoint and will be written again. None keeps everything.
+        first: number of the first step that will be recorded; TensorBoard forgets what it has from there on.
     """
 
-    def __init__(self, folder: Path, tensorboard: str, upto: tuple[int, int] = (0, 0)):
-        self._files = []
-        for name, size in zip((METRICS, DIAGNOSTICS), upto, strict=True):
-            file = (folder / name).open("ab")
-            file.truncate(size)
-            self._files.append(file)
-        self._events = _event_writer(folder, tensorboard)
+    def __init__(self, folder: Path, tensorboard: str, upto: tuple[int, int] | None = (0, 0), first: int = 1):
+        self._events = _event_writer(folder, tensorboard, first)
+        self._files = [_opened(folder / name, None if upto is None else upto[number])
+                       for number, name in enumerate((METRICS, DIAGNOSTICS))]  # fmt: skip
 
     def step(self, line: Mapping[str, Any], terms: Mapping[str, Term]) -> None:
         """One optimiser step."""
@@ -43,9 +42,7 @@ class Record:
             }
             for name, term in terms.items()
         }
-        scalars = {
-            f"{name}/{key}": value for name, term in terms.items() for key, value in term.scalars.items()
-        }
+        scalars = {f"{name}/{key}": value for name, term in terms.items() for key, value in term.scalars.items()}
         self._write(0, {**line, "terms": described, "scalars": scalars})
         values = {f"terms/{name}": entry["value"] for name, entry in described.items()}
         self._event(line["step"], {"loss": line["loss"], **values, **scalars})
@@ -57,9 +54,10 @@ class Record:
         self._event(line["step"], numbers)
 
     def sizes(self) -> list[int]:
-        """Bytes of both files, everything flushed: what a checkpoint has to remember."""
+        """Bytes of both files, on disk for certain: what a checkpoint has to remember."""
         for file in self._files:
             file.flush()
+            os.fsync(file.fileno())
         return [file.tell() for file in self._files]
 
     def close(self) -> None:
@@ -79,13 +77,35 @@ class Record:
                 self._events.add_scalar(name, value, step)
 
 
-def _event_writer(folder: Path, tensorboard: str) -> Any:
-    if tensorboard == "off" or (tensorboard == "auto" and find_spec("tensorboard") is None):
+def check_tensorboard(wanted: str) -> None:
+    """Raise ContrastError if event files are asked for and TensorBoard is not installed."""
+    if wanted == "on" and find_spec("tensorboard") is None:
+        raise ContrastError(
+            'training.tensorboard is "on" but tensorboard is missing: pip install contrast-core[tensorboard]'
+        )
+
+
+def _opened(path: Path, size: int | None) -> IO[bytes]:
+    """A file to append to, cut to its first `size` bytes."""
+    file = path.open("a+b")
+    if size is not None and size < file.tell():
+        file.truncate(size)
+    # A file that lost its end to someone else must not go on in the middle of a line.
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - 1))
+    if file.read(1) not in (b"", b"\n"):
+        file.write(b"\n")
+    return file
+
+
+def _event_writer(folder: Path, tensorboard: str, first: int) -> Any:
+    check_tensorboard(tensorboard)
+    if tensorboard == "off" or find_spec("tensorboard") is None:
         return None
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ContrastError(
-            'training.tensorboard is "on" but tensorboard is missing: pip install contrast-core[tensorboard]'
-        ) from error
-    return SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+        if tensorboard == "auto":
+            return None
+        raise ContrastError(f'training.tensorboard is "on" but TensorBoard can\'t be used: {error}') from error
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=first)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -30,31 +32,36 @@ class Runtime:
         return nullcontext()
 
     def backward(self, loss: Tensor) -> None:
-        """Gradients, scaled and unscaled as the precision asks."""
+        """Gradients, scaled as the precision asks."""
         loss.backward()
+
+    def clip(self, parameters: Iterable[Tensor], norm: float) -> None:
+        """Shorten the gradient to a norm.
+
+        Raises:
+            ContrastError: if it is NaN or infinite.
+        """
+        found = torch.nn.utils.clip_grad_norm_(parameters, norm)
+        if not torch.isfinite(found):
+            raise ContrastError(f"The gradient's norm became {found.item()}; training stopped.")
 
     def move(self, batch: Flow) -> Flow:
         """A batch on the device."""
-        if self.device.type == "cpu":
-            return batch
-        return {
-            name: value.to(self.device) if hasattr(value, "to") else value for name, value in batch.items()
-        }
+        return moved(batch, self.device)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint has to remember."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Put `state` back."""
 
 
 class Accelerated(Runtime):
     """The same through Accelerate: GPUs and mixed precision."""
 
     def __init__(self, training: Training, device: str):
-        try:
-            from accelerate import Accelerator
-        except ImportError as error:
-            raise ContrastError(
-                f"device '{device}' with precision '{training.precision}' needs Accelerate: "
-                "pip install contrast-core[accelerate]"
-            ) from error
-        mixed = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}[training.precision]
-        self.accelerator = Accelerator(mixed_precision=mixed, cpu=device == "cpu")
+        self.accelerator = _accelerator(training, device)
         self.device = self.accelerator.device
 
     def prepare(self, module: nn.Module, optimizer: Optimizer) -> Optimizer:
@@ -72,17 +79,39 @@ class Accelerated(Runtime):
         """Accelerate's backward, with loss scaling for fp16."""
         self.accelerator.backward(loss)
 
+    def clip(self, parameters: Iterable[Tensor], norm: float) -> None:
+        """The same on unscaled gradients; with fp16 the scaler itself leaves out a step that is not finite."""
+        if self.accelerator.scaler is None:
+            super().clip(parameters, norm)
+        else:
+            self.accelerator.clip_grad_norm_(parameters, norm)
 
-def runtime_for(training: Training) -> Runtime:
-    """The runtime a training plan asks for.
+    def state(self) -> dict[str, Any]:
+        """The state of the loss scaler, if there is one."""
+        scaler = self.accelerator.scaler
+        return {} if scaler is None else {"scaler": scaler.state_dict()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Put the loss scaler's state back."""
+        if "scaler" in state and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+
+
+def moved(batch: Flow, device: torch.device) -> Flow:
+    """A batch with everything that can move on a device."""
+    if device.type == "cpu":
+        return batch
+    return {name: value.to(device) if hasattr(value, "to") else value for name, value in batch.items()}
+
+
+def device_for(training: Training) -> str:
+    """The kind of device a training plan asks for, once everything it needs is known to be there.
 
     Raises:
         ContrastError: if the device is unknown or absent, Accelerate is missing, or several processes were started.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise ContrastError(
-            "This version trains in one process; start it without torchrun or accelerate launch."
-        )
+    if int(os.environ.get("WORLD_SIZE") or "1") > 1:
+        raise ContrastError("This version trains in one process; start it without torchrun or accelerate launch.")
     device = training.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -90,4 +119,36 @@ def runtime_for(training: Training) -> Runtime:
         raise ContrastError(f"[training] device must be 'auto', 'cpu', 'cuda' or 'mps', not '{device}'.")
     if device == "cuda" and not torch.cuda.is_available():
         raise ContrastError("[training] device is 'cuda', but torch finds no CUDA device here.")
-    return Runtime() if device == "cpu" and training.precision == "float32" else Accelerated(training, device)
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise ContrastError("[training] device is 'mps', but torch finds no Apple GPU here.")
+    if training.precision == "fp16" and device != "cuda":
+        raise ContrastError(f"[training] precision 'fp16' needs a CUDA device; on '{device}' use 'bf16' or 'float32'.")
+    if not _plain(training, device) and find_spec("accelerate") is None:
+        raise ContrastError(
+            f"[training] device '{device}' with precision '{training.precision}' needs Accelerate: "
+            "pip install contrast-core[accelerate]"
+        )
+    return device
+
+
+def runtime_for(training: Training) -> Runtime:
+    """The runtime a training plan asks for; raises like `device_for`."""
+    device = device_for(training)
+    return Runtime() if _plain(training, device) else Accelerated(training, device)
+
+
+def _plain(training: Training, device: str) -> bool:
+    return device == "cpu" and training.precision == "float32"
+
+
+def _accelerator(training: Training, device: str) -> Any:
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    settings = {"mixed_precision": training.precision.replace("float32", "no"), "cpu": device == "cpu"}
+    try:
+        return Accelerator(**settings)
+    except ValueError:
+        # Its settings belong to the process; the run or stage before had others.
+        AcceleratorState._reset_state(reset_partial_state=True)
+        return Accelerator(**settings)

@@ -30,7 +30,7 @@ def inner_product_kmeans(
 
     Args:
         rows: p, (n, d), usually unit rows.
-        k: number of clusters, at most n.
+        k: number of clusters, on a cold start at most n.
         iterations: update steps; one or two are enough with a warm start.
         generator: draws the starting rows and those that replace empty clusters.
         centroids: (k, d) of an earlier run for a warm start, where an empty cluster keeps its centroid. On a
@@ -41,13 +41,13 @@ def inner_product_kmeans(
         Centroids (k, d).
 
     Raises:
-        ValueError: k is not in 1..n, or the given centroids have another shape.
+        ValueError: k is not in 1..n (k < 1 on a warm start), or the given centroids have another shape.
     """
     n, width = rows.shape
-    if not 1 <= k <= n:
-        raise ValueError(f"{k} clusters of {n} rows are impossible; choose between 1 and {n}.")
     rows = rows.detach()
     cold = centroids is None
+    if k < 1 or (cold and k > n):
+        raise ValueError(f"{k} clusters of {n} rows are impossible; choose between 1 and {n}.")
     if centroids is None:
         start = torch.randperm(n, generator=generator, device=generator.device)[:k]
         centroids = rows[start.to(rows.device)]

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import final
 
 import torch
-from contrast_core.embeddings import Embeddings
-from contrast_core.interfaces import Encoder, Flow
 from torch import Tensor, nn
 from torch.nn import functional
 
+from contrast_core.embeddings import Embeddings
+from contrast_core.interfaces import Encoder, Flow
 from contrast_graph.layers import (
     Branch,
     ContextAggregation,
@@ -63,12 +63,10 @@ class MetapathEncoder(Encoder):
         context: Context = flow["context"]
         self.target = TypeProjection(fine.features.shape[1], self.width, self.dropout)
         kinds = context.features if self.context else {}
-        self.types = nn.ModuleDict(
-            {k: TypeProjection(x.shape[1], self.width, self.dropout) for k, x in kinds.items()}
-        )
+        # A list, because the types' names are the user's and may be no names of modules ("items", "a.b").
+        self.types = nn.ModuleList(TypeProjection(x.shape[1], self.width, self.dropout) for x in kinds.values())
         self.contexts = nn.ModuleList(
-            ContextAggregation(self.width, len(hops), self.dropout)
-            for hops in (context.hops if self.context else ())
+            ContextAggregation(self.width, len(hops), self.dropout) for hops in (context.hops if self.context else ())
         )
 
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
@@ -79,15 +77,9 @@ class MetapathEncoder(Encoder):
             name: functional.normalize(torch.tanh(self.projection(z)), dim=1)
             for name, z in (("coarse", coarse), ("fine", embedding))
         }
-        tables = {
-            name: Embeddings.of(z, sample=sample)
-            for name, z in (*projected.items(), ("embedding", embedding))
-        }
-        return tables
+        return {name: Embeddings.of(z, sample=sample) for name, z in (*projected.items(), ("embedding", embedding))}
 
-    def encode(
-        self, coarse: GraphView, fine: GraphView, masked: GraphView, context: Context
-    ) -> tuple[Tensor, Tensor]:
+    def encode(self, coarse: GraphView, fine: GraphView, masked: GraphView, context: Context) -> tuple[Tensor, Tensor]:
         """(z_c, z), both (N, width), before the projection."""
         h = self.target(fine.features)
         copies = [h, self.target(masked.features)] if self.masked else [h]
@@ -103,7 +95,9 @@ class MetapathEncoder(Encoder):
     def _with_context(self, copies: list[Tensor], context: Context, paths: int) -> list[list[Tensor]]:
         if not self.context:
             return [[functional.elu(h) for h in copies]] * paths
-        projected = {kind: self.types[kind](x) for kind, x in context.features.items()}
+        projected = {
+            kind: projection(x) for projection, (kind, x) in zip(self.types, context.features.items(), strict=True)
+        }
         return [
             aggregate(copies, [(mean, projected[kind]) for kind, mean in hops])
             for aggregate, hops in zip(self.contexts, context.hops, strict=True)

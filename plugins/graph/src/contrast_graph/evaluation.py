@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import final
 
 import torch
-from contrast_core.embeddings import Embeddings
-from contrast_core.interfaces import Data, Evaluator, Score
 
+from contrast_core.embeddings import Embeddings
+from contrast_core.evaluation.checks import labelled, splits_of
+from contrast_core.interfaces import Data, Evaluator, Score
 from contrast_graph.probe import probe
 
 
@@ -24,7 +25,8 @@ class NodeProbe(Evaluator):
         initialisations: how many probes are trained, all in one batch.
 
     Raises:
-        ValueError: if the data set has no labels or no splits, or a split is empty.
+        ValueError: if steps or initialisations are below 1; in use, if the embedding is not finite, the data set has
+            no labels or no splits, or a part of a split has no labelled node.
 
     Paper: the protocol of HeCo (KDD 2021), MEOW and AdaMEOW.
     """
@@ -38,18 +40,18 @@ class NodeProbe(Evaluator):
         steps: int = 200,
         initialisations: int = 50,
     ):
+        if steps < 1 or initialisations < 1:
+            raise ValueError(f"steps = {steps} and initialisations = {initialisations} must be at least 1.")
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.steps, self.initialisations = steps, initialisations
 
     def evaluate(self, embedding: Embeddings, data: Data, generator: torch.Generator) -> Sequence[Score]:
-        """Three scores a split."""
-        if data.labels is None or not data.splits:
-            raise ValueError("the probe needs a data set with labels and at least one split.")
-        splits = {name: (split.train, split.val, split.test) for name, split in data.splits.items()}
+        """Three scores a split, of the nodes with a known label."""
+        labels = labelled(embedding, data).labels
         found = probe(
             embedding.z,
-            data.labels,
-            splits,
+            labels,
+            splits_of(data, (), labels, val=True),
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             steps=self.steps,

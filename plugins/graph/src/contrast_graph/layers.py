@@ -60,17 +60,13 @@ class ContextAggregation(nn.Module):
     with ``shared_dropout`` all copies get the same, as in the authors' DBLP code.
     """
 
-    def __init__(
-        self, width: int, contexts: int = 1, dropout: float = 0.0, *, shared_dropout: bool = False
-    ) -> None:
+    def __init__(self, width: int, contexts: int = 1, dropout: float = 0.0, *, shared_dropout: bool = False) -> None:
         super().__init__()
         self.transforms = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(contexts))
         self.dropout = nn.Dropout(dropout)
         self.shared_dropout = shared_dropout
 
-    def forward(
-        self, targets: Sequence[Tensor], contexts: Sequence[tuple[Adjacency, Tensor]]
-    ) -> list[Tensor]:
+    def forward(self, targets: Sequence[Tensor], contexts: Sequence[tuple[Adjacency, Tensor]]) -> list[Tensor]:
         """The fine-grained features of each copy of the targets.
 
         Args:
@@ -149,7 +145,8 @@ class SemanticAttention(nn.Module):
         stacked = views if isinstance(views, Tensor) else torch.stack(list(views))
         summary = torch.tanh(self.linear(stacked)).mean(1)
         beta = torch.softmax(summary @ self.dropout(self.query).flatten(), 0)
-        return torch.tensordot(beta, stacked, dims=1), beta
+        # Under autocast beta is of a narrower type than the normalised views.
+        return torch.tensordot(beta.to(stacked.dtype), stacked, dims=1), beta
 
 
 def _mean_products(adjacencies: Sequence[tuple[Adjacency, ...]], features: Sequence[Tensor]) -> list[Tensor]:

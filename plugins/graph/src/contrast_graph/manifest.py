@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from contrast_core.spec import API, Component, Manifest, RecipeFile
 
-MEOW = (
-    "Heterogeneous Graph Contrastive Learning with Meta-path Contexts and Weighted Negative Samples, SDM 2023"
-)
+MEOW = "Heterogeneous Graph Contrastive Learning with Meta-path Contexts and Weighted Negative Samples, SDM 2023"
 ADAMEOW = (
     "Heterogeneous Graph Contrastive Learning with Meta-path Contexts and Adaptively Weighted Negative Samples, "
     "IEEE TKDE 2024, arXiv 2212.13847"
@@ -27,7 +25,7 @@ def contrast_manifest() -> Manifest:
         api=API,
         components=[
             _component("data", "nodes", "data.component:Nodes",
-                       "A heterogeneous graph: the installed libraries' own, a published folder, or a HeteroData file.", ""),
+                       "A heterogeneous graph: of the installed libraries, a published folder, a HeteroData file.", ""),
             _component("view", "metapath-views", "views:MetapathViews",
                        "Coarse view (who is joined by meta-paths), fine view (and through what), masked fine view."),
             _component("encoder", "metapath-encoder", "encoder:MetapathEncoder",

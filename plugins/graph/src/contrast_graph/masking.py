@@ -52,9 +52,7 @@ def mask_edges(
     return normalise(masked + sp.eye_array(edges.shape[0]), dtype)
 
 
-def mask_features(
-    features: Any, ratio: float, positions: npt.NDArray[np.integer[Any]] | np.random.Generator
-) -> Any:
+def mask_features(features: Any, ratio: float, positions: npt.NDArray[np.integer[Any]] | np.random.Generator) -> Any:
     """Set int(ratio nnz) of the non-zero entries of X to zero; rows are not normalised again.
 
     Args:

@@ -1,4 +1,4 @@
-"""Clusterings that are kept from step to step: the prototypes, and who is in which cluster."""
+"""Clusterings of a table's rows: the prototypes, and who is in which cluster."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Literal, final
 
 import torch
-from contrast_core.embeddings import Embeddings, cat
-from contrast_core.interfaces import Flow, Memory
 from torch import Tensor
 from torch.nn import functional
 
+from contrast_core.embeddings import Embeddings, cat
+from contrast_core.interfaces import Flow, Memory
 from contrast_graph.clustering import assign, concentration, inner_product_kmeans
 
 
@@ -18,23 +18,25 @@ from contrast_graph.clustering import assign, concentration, inner_product_kmean
 class Clusters(Memory):
     """M k-means clusterings of a table's rows, refreshed before the pairs of every step are formed.
 
-    Assignment is by inner product, a(i) = argmax_k p_i . c_k. The first write starts from random rows; later ones go on
-    from the centroids of the step before, which costs a tenth and changes clusters less abruptly. `read` gives the
-    unit prototypes c_k / |c_k| with columns `clustering`, `cluster` and `concentration` (phi_k, their temperature).
+    Assignment is by inner product, a(i) = argmax_k p_i . c_k. Every write starts from random rows (the same row numbers
+    each time). `read` gives the unit prototypes c_k / |c_k| with columns `clustering`, `cluster` and `concentration`
+    (phi_k, their temperature).
 
     Args:
         source: the table whose rows are clustered.
         clusters: K_1 .. K_M.
-        iterations: Lloyd's iterations of a warm start; cold_iterations: of the first.
-        warm: keep centroids between steps; without, every step starts anew, as the authors' code does.
+        iterations: of Lloyd's algorithm, in one start.
+        warm: go on from the centroids of the step before. It saves little, and as a part of MEOW it does harm: the
+            prototypes then hold on to the arbitrary clusters of the first steps (see the evidence).
         temperature: mean of the concentrations.
         measure: phi from the inner products ("similarity", the authors' code: a tight cluster gets a larger phi) or
             from distances ("distance", prototypical contrastive learning: a smaller one).
-        spherical: normalise centroids in each iteration (the authors do not: long centroids then attract more rows).
+        spherical: normalise centroids in each iteration. The authors' code does not: long centroids then attract
+            more rows, and clusters stay empty.
         seed: of the cold start.
 
     Raises:
-        ValueError: by `prepare`, if there are more clusters than rows.
+        ValueError: if there is no clustering or an empty one; by `prepare`, if there are more clusters than rows.
 
     Paper: MEOW, SDM 2023 (faiss: 5 restarts of 20 iterations, from scratch in every epoch).
     """
@@ -43,19 +45,21 @@ class Clusters(Memory):
         self,
         source: str = "fine",
         clusters: Sequence[int] = (100, 300),
-        iterations: int = 2,
-        cold_iterations: int = 20,
-        warm: bool = True,
+        iterations: int = 10,
+        warm: bool = False,
         temperature: float = 0.4,
         measure: Literal["similarity", "distance"] = "similarity",
-        spherical: bool = False,
+        spherical: bool = True,
         seed: int = 0,
     ):
         super().__init__(source, when="before-pairs")
-        if not clusters:
-            raise ValueError("At least one clustering is needed, for example clusters = [100, 300].")
-        self.clusters, self.iterations, self.cold_iterations = tuple(clusters), iterations, cold_iterations
-        self.warm, self.temperature, self.measure = warm, temperature, measure
+        if not clusters or min(clusters) < 1:
+            raise ValueError(
+                f"clusters = {list(clusters)}: at least one clustering of at least one cluster is needed, "
+                "for example [100, 300]."
+            )
+        self.clusters, self.iterations, self.warm = tuple(clusters), iterations, warm
+        self.temperature, self.measure = temperature, measure
         self.spherical, self.seed = spherical, seed
         self.register_buffer("started", torch.tensor(False))
 
@@ -64,9 +68,7 @@ class Clusters(Memory):
         rows: Tensor = flow[self.source].z
         for m, k in enumerate(self.clusters):
             if k > len(rows):
-                raise ValueError(
-                    f"clusters = {list(self.clusters)}: there are only {len(rows)} rows to cluster."
-                )
+                raise ValueError(f"clusters = {list(self.clusters)}: there are only {len(rows)} rows to cluster.")
             self.register_buffer(f"centroids_{m}", rows.new_zeros(k, rows.shape[1]))
             self.register_buffer(f"concentration_{m}", rows.new_ones(k))
 
@@ -79,7 +81,7 @@ class Clusters(Memory):
             centroids = inner_product_kmeans(
                 z,
                 k,
-                self.iterations if warm else self.cold_iterations,
+                self.iterations,
                 generator,
                 centroids=self._centroids(m) if warm else None,
                 spherical=self.spherical,
@@ -99,9 +101,7 @@ class Clusters(Memory):
 
     def assignments(self, rows: Tensor) -> Tensor:
         """The cluster of each row in each clustering, (n, M) int64."""
-        return torch.stack(
-            [assign(rows.detach(), self._centroids(m))[0] for m in range(len(self.clusters))], dim=1
-        )
+        return torch.stack([assign(rows.detach(), self._centroids(m))[0] for m in range(len(self.clusters))], dim=1)
 
     def read(self) -> Embeddings:
         """All prototypes, clustering after clustering."""

@@ -22,9 +22,7 @@ def canonical(matrix: Any) -> Any:
         ValueError: the matrix has not two dimensions.
     """
     if getattr(matrix, "ndim", 0) != 2:
-        raise ValueError(
-            "A matrix with two dimensions is needed; pass a scipy sparse array or a numpy array."
-        )
+        raise ValueError("A matrix with two dimensions is needed; pass a scipy sparse array or a numpy array.")
     csr = sp.csr_array(matrix, copy=True)
     if csr.dtype == np.bool_:
         csr = csr.astype(np.int64)
@@ -125,24 +123,24 @@ def normalise(matrix: Any, dtype: npt.DTypeLike = np.float32) -> Any:
 
 
 def row_normalise(matrix: Any, dtype: npt.DTypeLike = np.float32) -> Any:
-    """Rows divided by their sums (empty rows stay zero): bag-of-words features, or the mean over neighbours.
+    """Rows divided by the sums of their absolute values: bag-of-words features, or the mean over neighbours.
 
-    For a 0/1 incidence B this is D^-1 B with D = max(degree, 1), the operator of MEOW's meta-path context.
+    Empty rows stay zero. For a 0/1 incidence B this is D^-1 B with D = max(degree, 1), the operator of MEOW's
+    meta-path context. The authors divide by plain sums, which is the same for entries >= 0; where signs are mixed
+    (dense features, a truncated SVD) a plain sum may be near zero or negative.
 
     Returns:
         CSR of the same shape and type ``dtype``.
     """
     csr = canonical(matrix)
-    total = np.asarray(csr.sum(axis=1), dtype=np.float64)
+    total = np.asarray(abs(csr).sum(axis=1), dtype=np.float64)
     values = csr.data / np.repeat(np.where(total == 0, 1.0, total), np.diff(csr.indptr))
     return sp.csr_array((values.astype(dtype), csr.indices, csr.indptr), shape=csr.shape)
 
 
 def _check_square(csr: Any) -> None:
     if csr.shape[0] != csr.shape[1]:
-        raise ValueError(
-            f"A meta-path adjacency must be square, not of shape {csr.shape}; use metapath_counts(...)."
-        )
+        raise ValueError(f"A meta-path adjacency must be square, not of shape {csr.shape}; use metapath_counts(...).")
     if csr.nnz and csr.data.min() < 0:
         raise ValueError("A meta-path adjacency has negative entries; pass path counts.")
 
@@ -153,9 +151,7 @@ def _pathsim(counts: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArr
     rows = np.repeat(np.arange(counts.shape[0], dtype=counts.indices.dtype), np.diff(counts.indptr))
     diagonal = counts.diagonal()
     if not diagonal[rows].all():
-        raise ValueError(
-            "A node with neighbours has no path to itself; PathSim needs the counts with their diagonal."
-        )
+        raise ValueError("A node with neighbours has no path to itself; PathSim needs the counts with their diagonal.")
     # Written like this the value is the correctly rounded one, so equal similarities are equal numbers.
     return rows, counts.indices, 2 * counts.data / (diagonal[rows] + diagonal[counts.indices])
 

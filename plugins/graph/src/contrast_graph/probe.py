@@ -1,4 +1,4 @@
-"""Evaluation of node embeddings: a linear probe, all initialisations at once, and k-means scores."""
+"""Evaluation of node embeddings: a linear probe, all initialisations at once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch import Tensor
 
 
@@ -39,14 +37,6 @@ class ProbeScores(NamedTuple):
     auc: Spread
 
 
-@final
-class ClusterScores(NamedTuple):
-    """Agreement of clusters with the labels."""
-
-    nmi: float
-    ari: float
-
-
 def probe(
     embedding: Tensor,
     labels: Any,
@@ -67,7 +57,7 @@ def probe(
 
     Args:
         embedding: z, (N, d), detached here.
-        labels: (N,) integers; any values, e.g. 1..C.
+        labels: (N,) integers; any values, e.g. 1..C; a negative one is no class but an unknown label.
         splits: for every name the node indices (train, validation, test); repeated indices count repeatedly.
         learning_rate: of Adam.
         weight_decay: of Adam (L2, on W and b).
@@ -79,16 +69,17 @@ def probe(
         The scores of each split.
 
     Raises:
-        ValueError: the embedding has NaN or Inf, does not fit the labels, or a split is empty.
+        ValueError: the embedding has NaN or Inf, does not fit the labels, or a split is empty or has a node of
+            unknown label.
     """
     embedding, target, classes = _check(embedding, labels)
     scores: dict[str, ProbeScores] = {}
     for name, indices in splits.items():
-        parts = [
-            torch.as_tensor(np.asarray(part), dtype=torch.long, device=embedding.device) for part in indices
-        ]
+        parts = [torch.as_tensor(np.asarray(part), dtype=torch.long, device=embedding.device) for part in indices]
         if min(len(part) for part in parts) == 0:
             raise ValueError(f"Split {name!r} has an empty part; give training, validation and test nodes.")
+        if min(int(target[part].min()) for part in parts) < 0:
+            raise ValueError(f"Split {name!r} has nodes of unknown label; leave them out.")
         train, validation, test = ((embedding[part], target[part]) for part in parts)
         bound = sqrt(6 / (embedding.shape[1] + classes))
         shape = (classes, initialisations, embedding.shape[1])
@@ -132,42 +123,15 @@ def classification_metrics(logits: Tensor, labels: Any) -> Metrics:
     return Metrics(macro.item(), micro.item(), _auc(probability, target).item())
 
 
-def cluster_scores(
-    embedding: Tensor, labels: Any, runs: int = 10, seed: int = 0, restarts: int = 10
-) -> ClusterScores:
-    """NMI (arithmetic) and ARI of k-means with as many clusters as classes, means over ``runs`` runs.
-
-    Run r uses the random state seed + r and the best of ``restarts`` starts (10 was scikit-learn's default
-    when the papers were written).
-
-    Raises:
-        ValueError: the embedding has NaN or Inf or does not fit the labels.
-    """
-    embedding, target, classes = _check(embedding, labels)
-    rows, truth = embedding.cpu().numpy(), target.cpu().numpy()
-    scores = [
-        clustering_metrics(truth, KMeans(classes, n_init=restarts, random_state=seed + run).fit_predict(rows))
-        for run in range(runs)
-    ]
-    return ClusterScores(*(float(np.mean(values)) for values in zip(*scores, strict=True)))
-
-
-def clustering_metrics(labels: Any, clusters: Any) -> ClusterScores:
-    """NMI (normalised by the mean of the two entropies) and ARI of clusters (n,) against labels (n,)."""
-    return ClusterScores(
-        float(normalized_mutual_info_score(labels, clusters, average_method="arithmetic")),
-        float(adjusted_rand_score(labels, clusters)),
-    )
-
-
 def _check(embedding: Tensor, labels: Any) -> tuple[Tensor, Tensor, int]:
-    """The detached embedding, the labels as 0..C-1, and C."""
+    """The detached embedding, the labels as 0..C-1 or -1 where they are negative, and C."""
     embedding = embedding.detach()
-    values, target = torch.unique(torch.as_tensor(labels, device=embedding.device), return_inverse=True)
+    given = torch.as_tensor(labels, device=embedding.device)
+    values = torch.unique(given[given >= 0])
+    target = torch.searchsorted(values, given).masked_fill(given < 0, -1)
     if embedding.dim() != 2 or target.shape != embedding.shape[:1]:
         raise ValueError(
-            f"Embedding {tuple(embedding.shape)} and labels {tuple(target.shape)} do not fit; "
-            "use (N, d) and (N,)."
+            f"Embedding {tuple(embedding.shape)} and labels {tuple(target.shape)} do not fit; use (N, d) and (N,)."
         )
     if not torch.isfinite(embedding).all():
         raise ValueError("The embedding contains NaN or Inf; check the training before evaluating it.")
@@ -199,7 +163,7 @@ def _train(
     for _ in range(steps):
         optimiser.zero_grad()
         loss = -_logits(weight, bias, train[0]).log_softmax(0).gather(0, own).mean(2).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         with torch.no_grad():
             # ten times as fast as argmax along this axis

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import final
 
 import torch
-from contrast_core.embeddings import Embeddings, cat
+from torch import Tensor, nn
+
+from contrast_core.embeddings import Embeddings
 from contrast_core.interfaces import Flow, PairSampler
 from contrast_core.pairs import Pairs
+from contrast_core.pairwise.additive import additive_scores
 from contrast_core.relations import differing, learned, same
-from torch import Tensor, nn
+from contrast_core.samplers.prototypes import Prototypes
 
 
 @final
@@ -34,7 +37,7 @@ class WeightedNegatives(PairSampler):
     ):
         super().__init__()
         self.anchors, self.candidates, self.memory, self.name = anchors, candidates, memory, name
-        self.needs, self.gives = (anchors, candidates, memory), (name,)
+        self.needs, self.gives = (*_with_samples(anchors, candidates), memory), (name,)
 
     def forward(self, flow: Flow) -> Mapping[str, Pairs]:
         """The one set of pairs.
@@ -42,9 +45,8 @@ class WeightedNegatives(PairSampler):
         Raises:
             ValueError: if the tables hold different samples.
         """
-        anchors, candidates = flow[self.anchors], flow[self.candidates]
-        clusters = flow[self.memory].assignments(candidates.z)
-        a, c = _same_samples(anchors, candidates, self.anchors, self.candidates)
+        a, c = _same_samples(flow, self.anchors, self.candidates)
+        clusters = flow[self.memory].assignments(c.z)
         a, c = a.with_columns(cluster=clusters), c.with_columns(cluster=clusters)
         return {self.name: Pairs(a, c, same("sample"), differing("cluster"))}
 
@@ -68,20 +70,20 @@ class ClusterPrototypes(PairSampler):
     ):
         super().__init__()
         self.anchors, self.assigned, self.memory, self.name = anchors, assigned, memory, name
-        self.needs, self.gives = (anchors, assigned, memory), (name,)
+        self.needs, self.gives = (*_with_samples(anchors, assigned), memory), (name,)
+        self.prototypes = Prototypes(anchors, memory, name)
 
     def forward(self, flow: Flow) -> Mapping[str, Pairs]:
-        """The one set of pairs, M n anchors."""
-        anchors, assigned = _same_samples(
-            flow[self.anchors], flow[self.assigned], self.anchors, self.assigned
-        )
-        clusters = flow[self.memory].assignments(assigned.z)
-        repeated = cat(
-            [anchors.with_columns(clustering=m, cluster=clusters[:, m]) for m in range(clusters.shape[1])]
-        )
-        of_clustering = same("clustering")
-        own = of_clustering & same("cluster")
-        return {self.name: Pairs(repeated, flow[self.memory].read(), own, of_clustering & ~same("cluster"))}
+        """The one set of pairs, M n anchors.
+
+        Raises:
+            ValueError: if the tables hold different samples.
+        """
+        anchors, assigned = _same_samples(flow, self.anchors, self.assigned)
+        memory = flow[self.memory]
+        anchors = anchors.with_columns(cluster=memory.assignments(assigned.z))
+        pairs: Mapping[str, Pairs] = self.prototypes({self.anchors: anchors, self.memory: memory})
+        return pairs
 
 
 @final
@@ -107,7 +109,7 @@ class WeightNetwork(nn.Module):
 
     def between(self, a: Tensor, c: Tensor) -> Tensor:
         """Weights of broadcast rows (..., hidden), in (0, 1)."""
-        return torch.sigmoid(torch.tanh(a + c) @ self.pairs.weight[0] + self.pairs.bias)
+        return torch.sigmoid(additive_scores(a, c, self.pairs.weight[0]) + self.pairs.bias)
 
     def forward(self, a: Tensor, c: Tensor) -> Tensor:
         """Weights of broadcast rows (..., width), in (0, 1)."""
@@ -127,26 +129,30 @@ class AdaptiveNegatives(PairSampler):
     Paper: AdaMEOW, IEEE TKDE 2024, soft weights.
     """
 
-    def __init__(
-        self, anchors: str = "fine", candidates: str = "coarse", hidden: int = 16, name: str = "pairs"
-    ):
+    def __init__(self, anchors: str = "fine", candidates: str = "coarse", hidden: int = 16, name: str = "pairs"):
         super().__init__()
         self.anchors, self.candidates, self.hidden, self.name = anchors, candidates, hidden, name
-        self.needs, self.gives = (anchors, candidates), (name,)
+        self.needs, self.gives = _with_samples(anchors, candidates), (name,)
 
     def prepare(self, flow: Flow) -> None:
         """Make the network in the width of the rows."""
         self.network = WeightNetwork(flow[self.anchors].z.shape[1], self.hidden)
 
     def forward(self, flow: Flow) -> Mapping[str, Pairs]:
-        """The one set of pairs."""
-        a, c = _same_samples(flow[self.anchors], flow[self.candidates], self.anchors, self.candidates)
+        """The one set of pairs.
+
+        Raises:
+            ValueError: if the tables hold different samples.
+        """
+        a, c = _same_samples(flow, self.anchors, self.candidates)
         return {self.name: Pairs(a, c, same("sample"), learned(self.network))}
 
 
-def _same_samples(a: Embeddings, b: Embeddings, a_name: str, b_name: str) -> tuple[Embeddings, Embeddings]:
-    if not torch.equal(a["sample"], b["sample"]):
-        raise ValueError(
-            f"The tables '{a_name}' and '{b_name}' must hold the same samples in the same order."
-        )
-    return a, b
+def _with_samples(a: str, b: str) -> tuple[str, ...]:
+    return (a, b, f"{a}.sample", f"{b}.sample")
+
+
+def _same_samples(flow: Flow, a: str, b: str) -> tuple[Embeddings, Embeddings]:
+    if not torch.equal(flow[a]["sample"], flow[b]["sample"]):
+        raise ValueError(f"The tables '{a}' and '{b}' must hold the same samples in the same order.")
+    return flow[a], flow[b]

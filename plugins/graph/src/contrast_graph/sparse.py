@@ -97,6 +97,8 @@ class Adjacency:
     def __matmul__(self, features: Tensor) -> Tensor:
         """A h for h of shape (m, d), giving (n, d).
 
+        Under autocast h may be of a narrower type; the product is then computed in that of A.
+
         Raises:
             ValueError: h has the wrong number of rows, or another floating type than A.
         """
@@ -105,6 +107,10 @@ class Adjacency:
                 f"The matrix has shape {self.shape}, so the features need shape ({self.shape[1]}, d), "
                 f"not {tuple(features.shape)}."
             )
+        kind = features.device.type
+        if torch.is_autocast_enabled(kind):
+            with torch.autocast(kind, enabled=False):
+                return _product(features.to(self.dtype), self._matrix, self._transpose)
         if features.dtype != self.dtype:
             raise ValueError(
                 f"The matrix is {self.dtype} and the features are {features.dtype}; "

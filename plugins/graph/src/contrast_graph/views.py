@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from attrs import evolve, frozen
-from contrast_core.interfaces import Flow, View
 
+from contrast_core.interfaces import Flow, View
 from contrast_graph.data.hetero import NodeGraph, features
 from contrast_graph.masking import mask_edges, mask_features
 from contrast_graph.metapaths import metapath_counts, normalise, pathsim_topk, row_normalise
@@ -113,7 +113,9 @@ class MetapathViews(View):
         """The fixed views, on the pipeline's device."""
         place = self._place.device
         if self._built["fine"].features.device != place:
-            self._built = {name: view.to(place) for name, view in self._built.items()}
+            # Coarse and fine are one object and stay one, so that their adjacencies are multiplied together.
+            moved = {id(view): view.to(place) for view in self._built.values()}
+            self._built = {name: moved[id(view)] for name, view in self._built.items()}
         return self._built
 
 
@@ -129,9 +131,7 @@ def _for_each(given: Any, graph: NodeGraph, name: str) -> list[Any]:
     values = list(given) if isinstance(given, Sequence) else [given] * len(graph.metapaths)
     if len(values) != len(graph.metapaths):
         paths = ", ".join(graph.metapaths)
-        raise ValueError(
-            f"'{name}' has {len(values)} entries for {len(graph.metapaths)} meta-paths ({paths})."
-        )
+        raise ValueError(f"'{name}' has {len(values)} entries for {len(graph.metapaths)} meta-paths ({paths}).")
     return values
 
 
@@ -153,9 +153,7 @@ def _context(graph: NodeGraph, aggregated: set[str]) -> Context:
     unknown = aggregated - set(reach)
     if unknown:
         raise ValueError(f"'aggregated' names {sorted(unknown)}, but the meta-paths meet {sorted(reach)}.")
-    return Context(
-        {kind: _type_features(graph, kind, reach[kind], kind in aggregated) for kind in reach}, tuple(hops)
-    )
+    return Context({kind: _type_features(graph, kind, reach[kind], kind in aggregated) for kind in reach}, tuple(hops))
 
 
 def _type_features(graph: NodeGraph, kind: str, reach: Any, aggregate: bool) -> Adjacency:

@@ -79,9 +79,7 @@ def _edge_between(graph: HeteroData, name: str, source: str, destination: str) -
     return found[0]
 
 
-def check_target(
-    graph: HeteroData, target: str, names: Sequence[str] | None, classes: Sequence[str] | None
-) -> None:
+def check_target(graph: HeteroData, target: str, names: Sequence[str] | None, classes: Sequence[str] | None) -> None:
     """Features, labels and names of the target fit together."""
     store = graph[target]
     count = int(store.num_nodes)
@@ -89,9 +87,7 @@ def check_target(
         raise ValueError(f"The target type {target!r} has no features; set x with one row per node.")
     for what, length in (("rows of x", store.x.shape[0]), ("labels", store.y.shape[0])):
         if length != count:
-            raise ValueError(
-                f"The target type {target!r} has {count} nodes but {length} {what}; give one each."
-            )
+            raise ValueError(f"The target type {target!r} has {count} nodes but {length} {what}; give one each.")
     if names is not None and len(names) != count:
         raise ValueError(f"There are {len(names)} names for {count} target nodes; give one for each.")
     if classes is not None and int(store.y.max()) >= len(classes):
@@ -115,24 +111,18 @@ def check_metapath(graph: HeteroData, target: str, name: str, path: list[EdgeTyp
             raise ValueError(f"The meta-path {name!r} needs {edge}; the edge types are {graph.edge_types}.")
         index = graph[edge].edge_index
         if index.shape[1] == 0:
-            raise ValueError(
-                f"The relation {edge} of the meta-path {name!r} is empty; leave that meta-path out."
-            )
+            raise ValueError(f"The relation {edge} of the meta-path {name!r} is empty; leave that meta-path out.")
         for row, kind in ((0, edge[0]), (1, edge[2])):
             count = int(graph[kind].num_nodes)
             if int(index[row].min()) < 0 or int(index[row].max()) >= count:
-                raise ValueError(
-                    f"The relation {edge} has indices outside the {count} nodes of {kind!r}; mend them."
-                )
+                raise ValueError(f"The relation {edge} has indices outside the {count} nodes of {kind!r}; mend them.")
 
 
 def check_split(name: str, parts: Mapping[str, Tensor], count: int) -> None:
     """Indices are int64, within range, and no node is in two parts."""
     for part, index in parts.items():
         if index.dtype != torch.int64 or index.dim() != 1 or index.numel() == 0:
-            raise ValueError(
-                f"The {part} part of split {name!r} must be a non-empty int64 tensor of one dimension."
-            )
+            raise ValueError(f"The {part} part of split {name!r} must be a non-empty int64 tensor of one dimension.")
         if int(index.min()) < 0 or int(index.max()) >= count:
             raise ValueError(
                 f"The {part} part of split {name!r} has indices {int(index.min())} to {int(index.max())}, "
@@ -141,6 +131,4 @@ def check_split(name: str, parts: Mapping[str, Tensor], count: int) -> None:
     for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
         shared = int(torch.isin(parts[one], parts[other]).sum())
         if shared:
-            raise ValueError(
-                f"The {one} and {other} parts of split {name!r} share {shared} nodes; separate them."
-            )
+            raise ValueError(f"The {one} and {other} parts of split {name!r} share {shared} nodes; separate them.")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal, final
 
 import torch
-from contrast_core.interfaces import Data, Flow, Split
 from torch import Tensor
 
+from contrast_core.interfaces import Data, Flow, Split
 from contrast_graph.data.hetero import NodeGraph, load_heterodata
 from contrast_graph.data.library import library_graph
 from contrast_graph.data.published import load_published
@@ -50,7 +50,9 @@ class Nodes(Data):
         seed: int = 0,
     ):
         if required and path is None:
-            raise ValueError("this recipe's settings belong to one data set: give its folder with --set data.path=FOLDER.")
+            raise ValueError(
+                "this recipe's settings belong to one data set: give its folder with --set data.path=FOLDER."
+            )
         self.path, self.target, self.metapaths = path, target, metapaths
         self.missing_features, self.per_class, self.seed = missing_features, per_class, seed
         self._graph: NodeGraph | None = None
@@ -64,7 +66,8 @@ class Nodes(Data):
         elif self.target is None or not self.metapaths:
             what = f"the file {self.path}" if self.path.exists() else f"{self.path}, which does not exist,"
             raise ValueError(
-                f"{what} is no folder in the public layout; for a HeteroData file also set data.target and data.metapaths."
+                f"{what} is no folder in the public layout; for a HeteroData file also set data.target and "
+                "data.metapaths."
             )
         else:
             self._graph = load_heterodata(

@@ -74,9 +74,7 @@ def described(library: str, area: str, fewest_words: int = 3) -> Iterator[Descri
     # The order must not depend on the platform's file order or letter case rules.
     for file in sorted((root / area).rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
         parts = file.relative_to(root).with_suffix("").parts
-        if any(
-            part in {"tests", "test", "testing", "conftest"} or part.startswith("test_") for part in parts
-        ):
+        if any(part in {"tests", "test", "testing", "conftest"} or part.startswith("test_") for part in parts):
             continue
         prefix = ".".join((library, *(part for part in parts if not part.startswith("_"))))
         for name, node in _definitions(_parse(file)):
@@ -123,9 +121,7 @@ def _head_words(docstring: str) -> tuple[str, ...]:
 
 def _calls(node: Definition) -> tuple[str, ...]:
     called = (child.func for child in ast.walk(node) if isinstance(child, ast.Call))
-    names = (
-        f.id if isinstance(f, ast.Name) else f.attr for f in called if isinstance(f, ast.Name | ast.Attribute)
-    )
+    names = (f.id if isinstance(f, ast.Name) else f.attr for f in called if isinstance(f, ast.Name | ast.Attribute))
     return tuple(sorted(set(names)))
 
 

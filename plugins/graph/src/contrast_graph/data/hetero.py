@@ -14,9 +14,9 @@ from typing import Any, TypeAlias, final
 
 import attrs
 import torch
-from contrast_core.interfaces import Split
 from torch import Tensor
 
+from contrast_core.interfaces import Split
 from contrast_graph.data.checks import (
     check_metapath,
     check_split,
@@ -34,7 +34,6 @@ from contrast_graph.data.matrices import (
     feature_tensor,
     features,
     incidence,
-    row_normalised,
 )
 from contrast_graph.data.splits import draw_splits
 
@@ -50,7 +49,6 @@ __all__ = [
     "incidence",
     "load_heterodata",
     "node_graph",
-    "row_normalised",
 ]
 
 MetaPath: TypeAlias = Sequence[EdgeType] | Sequence[str]
@@ -111,11 +109,7 @@ class NodeGraph:
         types = [path[0][0], *(edge[2] for edge in path)]
         half = [incidence(self.graph, edge) for edge in path[: len(path) // 2]]
         back = [incidence(self.graph, edge).T.tocsr() for edge in reversed(path[len(path) // 2 :])]
-        if (
-            len(path) % 2
-            or types != types[::-1]
-            or any((a != b).nnz for a, b in zip(half, back, strict=True))
-        ):
+        if len(path) % 2 or types != types[::-1] or any((a != b).nnz for a, b in zip(half, back, strict=True)):
             raise ValueError(
                 f"The meta-path {metapath!r} ({' - '.join(types)}) is not symmetric; declare one whose "
                 "second half uses the reverses of the edges of its first half."
@@ -152,18 +146,12 @@ def node_graph(
     """
     graph = copy.copy(graph)
     if target not in graph.node_types:
-        raise ValueError(
-            f"The target type {target!r} is not in the graph; its node types are {graph.node_types}."
-        )
+        raise ValueError(f"The target type {target!r} is not in the graph; its node types are {graph.node_types}.")
     if not metapaths:
-        raise ValueError(
-            "At least one meta-path is needed, for example {'PAP': ['paper', 'author', 'paper']}."
-        )
+        raise ValueError("At least one meta-path is needed, for example {'PAP': ['paper', 'author', 'paper']}.")
     for edge in graph.edge_types:
         if "edge_index" not in graph[edge]:
-            raise ValueError(
-                f"The relation {edge} has no edge_index; store its edges as an int64 tensor (2, E)."
-            )
+            raise ValueError(f"The relation {edge} has no edge_index; store its edges as an int64 tensor (2, E).")
     for kind in {*graph.node_types, *(end for edge in graph.edge_types for end in (edge[0], edge[2]))}:
         graph[kind].num_nodes = node_count(graph, kind)
     if "y" not in graph[target]:
@@ -240,9 +228,7 @@ def load_heterodata(
         store, masks = graph[target], ("train_mask", "val_mask", "test_mask")
         if all(mask in store for mask in masks):
             if any(store[mask].dim() != 1 for mask in masks):
-                raise ValueError(
-                    "The masks have several columns; pass splits= with one Split for each column."
-                )
+                raise ValueError("The masks have several columns; pass splits= with one Split for each column.")
             splits = {"masks": Split(*(store[mask].nonzero().flatten() for mask in masks))}
         else:
             splits = draw_splits(whole_labels(store.y), per_class=per_class, seed=seed)

@@ -36,8 +36,8 @@ from contrast_graph.data.hetero import (
     draw_splits,
     feature_tensor,
     node_graph,
-    row_normalised,
 )
+from contrast_graph.metapaths import row_normalise
 
 BUILDER_VERSION = 1
 """Counts up whenever the same libraries would give another graph."""
@@ -120,9 +120,7 @@ def cache_folder() -> Path:
     if shared := os.environ.get("XDG_CACHE_HOME"):
         return Path(shared) / "contrast"
     if sys.platform == "win32":
-        return (
-            Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "contrast" / "cache"
-        )
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "contrast" / "cache"
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "contrast"
     return Path.home() / ".cache" / "contrast"
@@ -140,9 +138,7 @@ def _build() -> dict[str, Any]:
     found = _connected(found)
     rng = np.random.default_rng(SEED)
     labels = np.array([label for label, _ in found], dtype=np.int64)
-    chosen = np.concatenate(
-        [rng.permutation(np.flatnonzero(labels == c))[:PER_CLASS] for c in range(len(areas))]
-    )
+    chosen = np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:PER_CLASS] for c in range(len(areas))])
     chosen = rng.permutation(chosen)
     entries = [found[i][1] for i in chosen]
     callees = _named_incidence([entry.calls for entry in entries])
@@ -180,9 +176,7 @@ def _named_incidence(names: Sequence[Sequence[str]]) -> Any:
     """Nodes x names, 0/1, without names of a single node and names so common that they join everything."""
     counts = Counter(name for group in names for name in group)
     most = NAME_IN_AT_MOST * len(names)
-    column = {
-        n: i for i, n in enumerate(sorted(n for n, c in counts.items() if NAME_IN_AT_LEAST <= c <= most))
-    }
+    column = {n: i for i, n in enumerate(sorted(n for n, c in counts.items() if NAME_IN_AT_LEAST <= c <= most))}
     pairs = [(row, column[name]) for row, group in enumerate(names) for name in group if name in column]
     rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     return sp.csr_array((np.ones(len(rows)), (rows, columns)), shape=(len(names), len(column)))
@@ -198,13 +192,9 @@ def _word_counts(entries: Sequence[Described]) -> tuple[Any, list[str]]:
     ]
     vocabulary = sorted(sorted(usable, key=lambda word: (-spread[word], word))[:VOCABULARY])
     column = {word: i for i, word in enumerate(vocabulary)}
-    pairs = [
-        (row, column[word]) for row, entry in enumerate(entries) for word in entry.words if word in column
-    ]
+    pairs = [(row, column[word]) for row, entry in enumerate(entries) for word in entry.words if word in column]
     rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    return sp.csr_array(
-        (np.ones(len(rows)), (rows, columns)), shape=(len(entries), len(vocabulary))
-    ), vocabulary
+    return sp.csr_array((np.ones(len(rows)), (rows, columns)), shape=(len(entries), len(vocabulary))), vocabulary
 
 
 def _assemble(arrays: dict[str, Any], versions: dict[str, str]) -> NodeGraph:
@@ -212,7 +202,7 @@ def _assemble(arrays: dict[str, Any], versions: dict[str, str]) -> NodeGraph:
     graph = HeteroData()
     rows, columns, counts = arrays["words_entries"]
     bag = sp.csr_array((counts, (rows, columns)), shape=tuple(arrays["words_shape"]))
-    graph["function"].x = feature_tensor(row_normalised(bag))
+    graph["function"].x = feature_tensor(row_normalise(bag))
     graph["function"].y = torch.from_numpy(arrays["y"])
     for kind, relation in (("callee", "calls"), ("parameter", "takes")):
         graph[kind].num_nodes = int(arrays[f"{kind}_shape"][1])

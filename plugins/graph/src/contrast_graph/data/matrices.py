@@ -29,7 +29,6 @@ __all__ = [
     "feature_tensor",
     "features",
     "incidence",
-    "row_normalised",
 ]
 
 EdgeType: TypeAlias = tuple[str, str, str]
@@ -67,19 +66,9 @@ def features(graph: HeteroData, node_type: str) -> Any:
 
 def feature_tensor(matrix: Any) -> Tensor:
     """Float32 features as the container keeps them: sparse COO below 10 % non-zeros, else dense."""
-    coo = sp.coo_array(
-        sp.csr_array(matrix)
-    )  # through CSR, so that the order is by rows and duplicates are summed
+    coo = sp.coo_array(sp.csr_array(matrix))  # through CSR, so that the order is by rows and duplicates are summed
     if coo.nnz >= SPARSE_BELOW * coo.shape[0] * coo.shape[1]:
         return torch.from_numpy(coo.toarray().astype(np.float32))
     indices = torch.from_numpy(np.stack(coo.coords).astype(np.int64))
     values = torch.from_numpy(coo.data.astype(np.float32))
     return torch.sparse_coo_tensor(indices, values, coo.shape, check_invariants=True).coalesce()
-
-
-def row_normalised(matrix: Any) -> Any:
-    """X with every row divided by its sum, float64 CSR; empty rows stay zero."""
-    csr = sp.csr_array(matrix, dtype=np.float64)
-    total = np.asarray(csr.sum(axis=1)).ravel()
-    scale = np.divide(1.0, total, out=np.zeros_like(total), where=total != 0)
-    return sp.csr_array(sp.diags_array(scale) @ csr)

@@ -26,9 +26,9 @@ from contrast_graph.data.hetero import (
     feature_tensor,
     incidence,
     node_graph,
-    row_normalised,
 )
 from contrast_graph.data.layouts import LAYOUTS, Layout
+from contrast_graph.metapaths import row_normalise
 
 STAND_IN_WIDTH = 64
 
@@ -59,9 +59,7 @@ def load_published(
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise ValueError(
-            f"There is no folder {folder}; give the folder that holds labels.npy and the incidences."
-        )
+        raise ValueError(f"There is no folder {folder}; give the folder that holds labels.npy and the incidences.")
     layout = _layout(folder, kind)
     labels = _read(folder / "labels.npy", _load_array)
     notes: list[str] = []
@@ -74,11 +72,9 @@ def load_published(
     graph = HeteroData()
     graph[layout.target].y = torch.from_numpy(labels)
     types = list(dict.fromkeys(each for pair in layout.relations for each in pair))
-    found = {
-        each: folder / f"{each[0]}_feat.npz" for each in types if (folder / f"{each[0]}_feat.npz").is_file()
-    }
+    found = {each: folder / f"{each[0]}_feat.npz" for each in types if (folder / f"{each[0]}_feat.npz").is_file()}
     for kind_of, file in found.items():
-        graph[kind_of].x = feature_tensor(row_normalised(_read(file, sp.load_npz)))
+        graph[kind_of].x = feature_tensor(row_normalise(_read(file, sp.load_npz)))
     _add_relations(graph, folder, layout, len(labels))
     if layout.target not in found:
         if missing_features != "svd":
@@ -151,9 +147,7 @@ def _add_relations(graph: HeteroData, folder: Path, layout: Layout, targets: int
         if file.suffix == ".npz":
             matrix = sp.coo_array(_read(file, sp.load_npz))
             if matrix.shape[0] != targets:
-                raise ValueError(
-                    f"The file {file} has {matrix.shape[0]} rows but there are {targets} labels."
-                )
+                raise ValueError(f"The file {file} has {matrix.shape[0]} rows but there are {targets} labels.")
             ends, sizes = np.stack(matrix.coords), matrix.shape
         else:
             ends = _read(file, _load_pairs).T
@@ -161,9 +155,7 @@ def _add_relations(graph: HeteroData, folder: Path, layout: Layout, targets: int
             sizes = tuple(int(row.max()) + 1 for row in ends)
         for kind, size in zip(pair, sizes, strict=True):
             if size > counts.get(kind, size) and (kind == layout.target or "x" in graph[kind]):
-                raise ValueError(
-                    f"The file {file} names {kind} {size - 1} but there are {counts[kind]} of them."
-                )
+                raise ValueError(f"The file {file} names {kind} {size - 1} but there are {counts[kind]} of them.")
             counts[kind] = max(counts.get(kind, 0), int(size))
         edges = torch.from_numpy(np.ascontiguousarray(ends, dtype=np.int64))
         graph[pair[0], "to", pair[1]].edge_index = edges
@@ -195,13 +187,9 @@ def _splits(folder: Path) -> dict[str, Split]:
     parts: Sequence[str] = ("train", "val", "test")
     sizes = [n for n in ("20", "40", "60") if any((folder / f"{p}_{n}.npy").is_file() for p in parts)]
     if not sizes:
-        raise ValueError(
-            f"The folder {folder} lacks train_20.npy, val_20.npy and test_20.npy (or 40, 60); add them."
-        )
+        raise ValueError(f"The folder {folder} lacks train_20.npy, val_20.npy and test_20.npy (or 40, 60); add them.")
     return {
-        n: Split(
-            *(torch.from_numpy(_read(folder / f"{p}_{n}.npy", _load_array).astype(np.int64)) for p in parts)
-        )
+        n: Split(*(torch.from_numpy(_read(folder / f"{p}_{n}.npy", _load_array).astype(np.int64)) for p in parts))
         for n in sizes
     }
 
@@ -227,6 +215,4 @@ def _read(file: Path, reader: Callable[[Any], Any]) -> Any:
         with file.open("rb") as handle:
             return reader(handle)
     except (ValueError, TypeError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"The file {file} is damaged or of another format ({error}); copy it again."
-        ) from error
+        raise ValueError(f"The file {file} is damaged or of another format ({error}); copy it again.") from error

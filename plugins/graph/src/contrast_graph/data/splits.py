@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from contrast_core.interfaces import Split
 from torch import Tensor
+
+from contrast_core.interfaces import Split
 
 
 def draw_splits(
@@ -39,9 +40,7 @@ def draw_splits(
     rest = rng.permutation(np.concatenate([m[most:] for m in shuffled.values()]))
     size = min(held_out, len(rest) // 2)
     if size == 0:
-        raise ValueError(
-            "No labelled node is left for validation and test; lower per_class or label more nodes."
-        )
+        raise ValueError("No labelled node is left for validation and test; lower per_class or label more nodes.")
     val, test = torch.from_numpy(rest[:size]), torch.from_numpy(rest[size : 2 * size])
     return {
         str(n): Split(torch.from_numpy(np.concatenate([m[:n] for m in shuffled.values()])), val, test)

@@ -1,0 +1,76 @@
+"""From a recipe to a pipeline that can start: composed, its data loaded, its parts prepared, its weights in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from contrast_core import runfolder
+from contrast_core.compose import Composition, compose
+from contrast_core.errors import ContrastError
+from contrast_core.pipeline import PartError
+from contrast_core.recipe import Recipe
+from contrast_core.registry import Registry
+from contrast_core.training.checkpoint import seed_everything
+
+
+def assemble(recipe: Recipe, registry: Registry) -> Composition:
+    """Compose, load and prepare; every call with the same recipe and data gives the same bits.
+
+    Raises:
+        ContrastError: whatever does not fit, can't be loaded or can't be built, with its place in the recipe.
+    """
+    training = recipe.training
+    if training.threads is not None:
+        torch.set_num_threads(training.threads)
+    seed_everything(training.seed)
+    composition = compose(recipe, registry)
+    data = composition.data
+    section = recipe.single("data")
+    label = f"{section.where() if section else ''}: data ({section.use if section else ''})"
+    try:
+        data.load()
+        # Loading may draw random numbers, and fewer of them when a cache exists.
+        seed_everything(training.seed)
+        if len(data) == 0:
+            raise ValueError("it has no items.")
+        first = data.batch(torch.arange(len(data))[: training.batch_size])
+    except (ContrastError, ValueError, OSError, ImportError) as error:
+        raise ContrastError(f"{label}: {error}") from error
+    try:
+        composition.pipeline.prepare(first)
+    except PartError as error:
+        raise ContrastError(f"{recipe.source.where(error.path)}: {error}") from error
+    return composition
+
+
+def carry(state: Mapping[str, Tensor], composition: Composition) -> None:
+    """Weights of the stage before, wherever name and shape agree."""
+    own = composition.pipeline.state_dict()
+    fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    composition.pipeline.load_state_dict(fitting, strict=False)
+
+
+def trained(folder: Path, settings: Sequence[str], registry: Registry) -> Composition:
+    """The last stage of a finished run with its trained weights.
+
+    Raises:
+        ContrastError: if there is no model yet, it is damaged, or it does not fit the data or the settings.
+    """
+    recipe = runfolder.recipe_of(folder, settings)
+    path = folder / runfolder.MODEL
+    if not path.exists():
+        status = runfolder.about(folder).get("status", "unknown")
+        raise ContrastError(f"{folder} holds no trained model (status: {status}); finish it with --resume {folder}.")
+    composition = assemble(recipe.stages()[-1][1], registry)
+    try:
+        composition.pipeline.load_state_dict(load_file(path))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ContrastError(f"The model {path} can't be used with these data and settings: {reason}") from error
+    return composition

@@ -1,0 +1,96 @@
+"""What a run leaves: what it was, its weights, its embedding and its scores."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from attrs import asdict
+from safetensors.torch import save_file
+from torch import Tensor
+
+from contrast_core import runfolder
+from contrast_core.compose import Composition
+from contrast_core.embeddings import Embeddings
+from contrast_core.errors import ContrastError
+from contrast_core.files import replacing, write_text
+from contrast_core.interfaces import Evaluator, Score
+from contrast_core.recipe import Recipe
+from contrast_core.registry import Registry
+from contrast_core.training.checkpoint import seed_everything
+from contrast_core.training.embedding import embed_all
+
+
+def about(recipe: Recipe, composition: Composition, registry: Registry) -> dict[str, Any]:
+    """run.json of a run that begins."""
+    plugins = {p.distribution: p.version for p in registry.plugins if p.manifest}
+    libraries = {name: version(name) for name in ("torch", "numpy")}
+    return {
+        "name": recipe.name,
+        "title": recipe.about("title"),
+        "summary": recipe.about("summary"),
+        "paper": recipe.about("paper"),
+        "command": shlex.join(["contrast", *sys.argv[1:]]) if Path(sys.argv[0]).stem == "contrast" else "",
+        "seed": composition.training.seed,
+        "status": "running",
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": 0.0,
+        "versions": {**plugins, **libraries, "python": platform.python_version()},
+        "data": composition.data.source,
+        "classes": list(composition.data.classes),
+        "device": composition.training.device,
+        "alarms": [],
+    }
+
+
+def write_model(folder: Path, composition: Composition, registry: Registry) -> None:
+    """The weights of the pipeline, and those of the encoder with what it takes to build it."""
+    section = composition.recipe.single("encoder")
+    assert section is not None
+    component = registry.component("encoder", section.use)
+    owner = registry.owner(component)
+    _save_tensors(folder / runfolder.MODEL, composition.pipeline.state_dict())
+    _save_tensors(folder / "encoder.safetensors", composition.pipeline.encoder.state_dict())
+    described = {
+        "component": component.name,
+        "target": component.target,
+        "options": section.options,
+        "distribution": owner.distribution,
+        "version": owner.version,
+        "embedding": composition.pipeline.encoder.embedding,
+    }
+    write_text(folder / "encoder.json", json.dumps(described, indent=2) + "\n")
+
+
+def write_results(folder: Path, composition: Composition) -> dict[str, list[Score]]:
+    """Embed everything, evaluate it, write both; the same bits right after training and at any later time."""
+    seed_everything(composition.training.seed)
+    table = embed_all(composition.pipeline, composition.data, composition.training.batch_size)
+    scores = {name: _scores(name, evaluator, table, composition) for name, evaluator in composition.evaluators.items()}
+    lines = [{"evaluator": name, **asdict(score)} for name, found in scores.items() for score in found]
+    write_text(folder / "evaluation.json", json.dumps(lines, indent=2) + "\n")
+    _save_tensors(folder / "embedding.safetensors", {**table.fields, **table.columns})
+    write_text(folder / "names.json", json.dumps(list(composition.data.names)) + "\n")
+    return scores
+
+
+def _scores(name: str, evaluator: Evaluator, table: Embeddings, composition: Composition) -> list[Score]:
+    generator = torch.Generator().manual_seed(composition.training.seed)
+    try:
+        return list(evaluator.evaluate(table, composition.data, generator))
+    except ValueError as error:
+        where = composition.recipe.source.where(f"evaluation.{name}")
+        raise ContrastError(f"{where}: [evaluation.{name}] {error}") from error
+
+
+def _save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    with replacing(path) as temporary:
+        save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, temporary)

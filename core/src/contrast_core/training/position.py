@@ -1,0 +1,54 @@
+"""Where the training of a stage stands: everything a checkpoint holds that is not a tensor of the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import asdict, define, field, fields
+
+
+@define
+class Position:
+    """A place in the course of a run.
+
+    Args:
+        stage: number of the stage, from 0.
+        first_step: steps that the stages before took.
+        done: steps of this stage that are done.
+        seconds: how long they took.
+        epoch_loss: mean loss of the epoch so far, as a share of the whole epoch.
+        best: the lowest loss of an epoch; stale: epochs since then.
+        alarms: what the diagnostics of the whole run raised.
+    """
+
+    stage: int = 0
+    first_step: int = 0
+    done: int = 0
+    seconds: float = 0.0
+    epoch_loss: float = 0.0
+    best: float = float("inf")
+    stale: int = 0
+    alarms: list[str] = field(factory=list)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Position:
+        """From the entries of a checkpoint."""
+        return cls(**{a.name: state[a.name] for a in fields(cls)})
+
+    @property
+    def step(self) -> int:
+        """Number of the last step, counted over all stages."""
+        return self.first_step + self.done
+
+    def state(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    def advance(self, loss: float, per_epoch: int) -> None:
+        """One step more, and at the end of an epoch the count of those without progress."""
+        self.done += 1
+        self.epoch_loss += loss / per_epoch
+        if self.done % per_epoch == 0:
+            self.stale = 0 if self.epoch_loss < self.best else self.stale + 1
+            self.best, self.epoch_loss = min(self.best, self.epoch_loss), 0.0

@@ -1,0 +1,60 @@
+"""Everything that is registered can be described, loaded, set in a recipe, and composed."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from contrast_core.compose import INTERFACES, compose
+from contrast_core.describe import describe
+from contrast_core.errors import ContrastError
+from contrast_core.recipe import load_recipe
+from contrast_core.registry import discover
+from contrast_core.schema import REQUIRED, parameters_of
+from contrast_core.spec import KINDS, Component, RecipeFile
+
+REGISTRY = discover(allowed="core,graph", strict=True)
+COMPONENTS = list(REGISTRY.components.values())
+RECIPES = list(REGISTRY.recipes.values())
+NEEDS_DATA = re.compile(r"--set data\.path=")
+
+
+def test_every_kind_has_an_interface() -> None:
+    """And no interface has two kinds."""
+    assert sorted(INTERFACES.values()) == sorted(KINDS)
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: f"{c.kind}:{c.name}")
+def test_a_component_keeps_its_promises(component: Component) -> None:
+    """Its class loads, is what its kind says, is final, has a docstring and arguments with types."""
+    target = component.load()
+    interface = next(i for i, kind in INTERFACES.items() if kind == component.kind)
+    assert issubclass(target, interface)
+    assert not inspect.isabstract(target)
+    assert inspect.getdoc(target)
+    parameters = parameters_of(target)
+    assert component.summary.endswith(".")
+    assert "\n" not in component.summary
+    # `contrast show` reads the source and must come to the same arguments as the imported class.
+    told = describe(component)
+    assert told.documentation
+    assert {a.name: not a.default for a in told.arguments} == {
+        name: parameter.default is REQUIRED for name, parameter in parameters.items()
+    }
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda r: r.name)
+def test_a_recipe_composes(recipe: RecipeFile, tmp_path: Path) -> None:
+    """Under its name; one that is for a data set of its own says which setting it needs, and composes with it."""
+    found = load_recipe(recipe.locate())
+    assert found.name == recipe.name
+    assert all(found.about(key) for key in ("title", "summary", "paper"))
+    if found.tree["data"].get("required"):
+        with pytest.raises(ContrastError, match=NEEDS_DATA):
+            compose(found, REGISTRY)
+        found = load_recipe(recipe.locate(), [f"data.path={tmp_path}"])
+    for _, stage in found.stages():
+        assert compose(stage, REGISTRY).pipeline.objectives
