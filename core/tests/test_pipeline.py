@@ -195,11 +195,15 @@ def test_embedding_takes_the_early_views_alone() -> None:
 def test_a_part_that_refuses_is_named(name: str, what: str, path: str) -> None:
     """By its section of the recipe."""
     pipeline = made([], (name, what))
-    with pytest.raises(PartError) as caught:
+
+    def step() -> None:
         pipeline.prepare(batch())
         outputs = pipeline(batch())
         pipeline.terms(outputs)
         pipeline.after_update(outputs)
+
+    with pytest.raises(PartError) as caught:
+        step()
     assert caught.value.path == path
     assert str(caught.value) == f"[{path}] {name} dislikes this."
 
