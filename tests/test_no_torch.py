@@ -35,7 +35,8 @@ def test_looking_imports_nothing_heavy() -> None:
     """All commands that look, one after the other in one interpreter."""
     commands = [
         ["--help"], ["run", "--help"], ["--version"], ["list"], ["list", "objective"], ["plugins"],
-        ["plugins", "--json"], ["doctor"], ["show", "graph/meow"], ["show", "core/infonce"], ["show", "graph/metapath-encoder"],
+        ["plugins", "--json"], ["doctor"], ["show", "graph/meow"], ["show", "core/infonce"],
+        ["show", "graph/metapath-encoder"],
     ]  # fmt: skip
     code = f"""
 from contrast_core.cli import main

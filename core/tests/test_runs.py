@@ -48,8 +48,8 @@ class Numbers(Data):
 
     gives = ("x", "sample", "embedding.label")
 
-    def __init__(self, count: int = 10, problem: str = ""):
-        self.count, self.problem = count, problem
+    def __init__(self, count: int = 10, problem: str = "", path: Path | None = None):
+        self.count, self.problem, self.path = count, problem, path
         self.rows = torch.empty(0)
 
     def load(self) -> None:
@@ -57,7 +57,7 @@ class Numbers(Data):
         if self.problem:
             kinds = {"value": ValueError, "os": OSError, "import": ImportError, "contrast": ContrastError}
             raise kinds[self.problem]("there is no such file.")
-        self.rows = torch.randn(self.count, 3)
+        self.rows = torch.randn(int(self.path.read_text()) if self.path else self.count, 3)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -262,6 +262,30 @@ def test_an_interrupted_run_knows_its_folder_and_goes_on(recipe: Path, registry:
     one, two = (load_file(each / "model.safetensors") for each in (Path("stopped"), straight.folder))
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert about(Path("stopped"))["status"] == "finished"
+
+
+@pytest.mark.parametrize("in_stage", [False, True])
+def test_a_run_with_a_relative_path_goes_on_from_elsewhere(
+    recipe: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, in_stage: bool
+) -> None:
+    """The recipe's path is relative to the recipe, for the run and whatever is done with it later."""
+    (recipe.parent / "count.txt").write_text("7")
+    stages = '[[stage]]\nname = "a"\n[[stage]]\nname = "b"\ndata = { path = "count.txt" }\n' if in_stage else ""
+    path = "" if in_stage else '\npath = "count.txt"'
+    recipe.write_text(RECIPE.replace('use = "local/numbers"', f'use = "local/numbers"{path}') + stages)
+
+    def stop(done: int, *_: Any) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    folder = recipe.parent / "run"
+    with pytest.raises(runs.Interrupted):
+        runs.run(recipe, set={"training.checkpoint_every": 1}, out=folder, progress=stop, registry=registry)
+    (recipe.parent / "away").mkdir()
+    monkeypatch.chdir(recipe.parent / "away")
+    runs.resume(folder, registry=registry)
+    runs.resume(folder, registry=registry)
+    assert len(runs.embed(folder, registry=registry)) == 7
 
 
 def test_a_run_that_becomes_nan_says_so_and_leaves_no_model(recipe: Path, registry: Registry) -> None:

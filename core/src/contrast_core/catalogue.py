@@ -19,8 +19,6 @@ def provider_of(name: str) -> dict[str, Any] | None:
     """The entry of the plugin that carries the domain of `domain/name`, or a published system of that name."""
     domain, _, system = name.rpartition("/")
     for entry in entries():
-        if domain == entry["domain"] or (
-            not domain and system.lower() in {s.lower() for s in entry["systems"]}
-        ):
+        if domain == entry["domain"] or (not domain and system.lower() in {s.lower() for s in entry["systems"]}):
             return entry
     return None

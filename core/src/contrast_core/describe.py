@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -76,9 +77,15 @@ def _read(module: str) -> _Module | None:
     if path is None:
         return None
     try:
-        return _Module(module, path.stem == "__init__", ast.parse(path.read_text(encoding="utf-8")))
+        return _Module(module, path.stem == "__init__", _parsed(path))
     except (SyntaxError, ValueError, OSError) as error:
         raise ContrastError(f"The source of {module} can't be read: {' '.join(str(error).split())}") from error
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    # Components share modules and base classes; `doctor` looks at all of them.
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _lookup(home: _Module, name: str, hops: int = 4) -> tuple[Definition, _Module] | None:

@@ -9,6 +9,8 @@ table = contrast.embed(run.folder)              # Embeddings: z, sample, label
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -164,6 +166,7 @@ def _train(
     if not stages:
         raise ContrastError(f"The checkpoint in {folder} is of a stage that its recipe does not have.")
     began, earlier = time.perf_counter(), runfolder.about(folder).get("seconds") or 0.0
+    identity = hashlib.sha256(json.dumps(recipe.resolved(), sort_keys=True, default=str).encode()).hexdigest()
     # A resume that is refused leaves the folder as it was.
     begun = first is not None
     composition, carried, at = first, None, Position()
@@ -174,7 +177,7 @@ def _train(
             if carried is not None:
                 carry(carried, composition)
             start = Position(number, at.step, alarms=at.alarms)
-            trainer = Trainer(composition, folder, stage=name, position=start, resume=state)
+            trainer = Trainer(composition, folder, stage=name, position=start, identity=identity, resume=state)
             if not begun:
                 remove_unfinished(folder)
                 runfolder.update(folder, status="running")

@@ -45,9 +45,9 @@ def test_list_shows_every_kind_or_one(capsys: pytest.CaptureFixture[str]) -> Non
     assert all(component.name in out for component in contrast_manifest().components)
     assert call(capsys, "list", "recipe")[1].startswith("recipe\n  core/digits-moco")
     assert "core/infonce" not in call(capsys, "list", "data")[1]
-    assert call(capsys, "list", "loss") == (2, "", "contrast: 'loss' is no kind of component; the kinds are data, view, "
-                                            "encoder, memory, sampler, objective, step, evaluator, similarity and "
-                                            "recipe.\n")  # fmt: skip
+    code, out, err = call(capsys, "list", "loss")
+    assert (code, out) == (2, "")
+    assert err.startswith("contrast: 'loss' is no kind of component; the kinds are data, view, encoder, ")
 
 
 def test_show_a_component_and_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:

@@ -118,9 +118,7 @@ def make(data: Data | None = None, step: Any = None, objective: Spread | None = 
     training = {"batch_size": 4, "epochs": 4, "device": "cpu", "tensorboard": "off", **training}
     pipeline = Pipeline({"noise": Noise()}, Net(), {}, {}, {}, {"spread": Weighted(objective or Spread(), 1.0)})
     torch.manual_seed(0)
-    settings = [f"training.{key}={value}" for key, value in training.items() if key != "groups"]
-    recipe = parse_recipe("", settings=settings)
-    return Composition(recipe, data or Rows(), pipeline, step or Ordinary(), Training(**training), {})
+    return Composition(parse_recipe(""), data or Rows(), pipeline, step or Ordinary(), Training(**training), {})
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(parts: SimpleNamespace, tmp_p
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     state = load_checkpoint(tmp_path)
     with pytest.raises(ContrastError, match="does not fit this recipe: it was made with other settings"):
-        Trainer(parts.make(epochs=1, batch_size=5), tmp_path, resume=state)
+        Trainer(parts.make(epochs=1), tmp_path, identity="another", resume=state)
     assert state is not None
     del state["pipeline"]["encoder.layer.weight"]
     with pytest.raises(ContrastError, match=r"does not fit this recipe: .*encoder.layer.weight") as caught:

@@ -63,7 +63,9 @@ def test_golden_case(golden: Any) -> None:
     (case,) = golden("gradcache")
     encoder = Two(network([6, 7, 5], 0.0), network([6, 7, 5], 0.0))
     for number, net in enumerate((encoder.first, encoder.second)):
-        weights = {f"{k}.{end}": torch.as_tensor(case[f"in_m{number}_{k}_{end}"]) for k in (0, 2) for end in ("weight", "bias")}
+        weights = {
+            f"{k}.{end}": torch.as_tensor(case[f"in_m{number}_{k}_{end}"]) for k in (0, 2) for end in ("weight", "bias")
+        }
         net.load_state_dict(weights)
     batch = {"a": torch.as_tensor(case["in_xa"]), "b": torch.as_tensor(case["in_xb"]), "sample": torch.arange(10)}
     made = pipeline(encoder, InfoNCE(temperature=1.0, similarity=Dot()))

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from contrast_core import runs
 from contrast_core.errors import ContrastError
 from contrast_core.recipe import Training
 from contrast_core.training.checkpoint import load_checkpoint
@@ -73,6 +74,19 @@ def test_bf16_runs_through_accelerate_and_resumes_exactly(
     assert losses(folders[1]) != losses(folders[0])
     assert losses(folders[2]) == losses(folders[1])
     assert losses(folders[3]) == losses(folders[0])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_recipe_in_bf16_ends_finite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, losses: Callable[[Path], list[float]]
+) -> None:
+    """SimCLR on digits, with evaluation."""
+    monkeypatch.setattr(runs, "write_report", lambda folder: folder)
+    settings = {"training": {"device": "cpu", "precision": "bf16", "steps": 4, "batch_size": 64, "tensorboard": "off"}}
+    done = runs.run("core/digits-simclr", set=settings, out=tmp_path / "run")
+    assert len(losses(done.folder)) == 4
+    assert all(map(math.isfinite, losses(done.folder)))
+    assert all(math.isfinite(score.mean) for found in done.scores.values() for score in found)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -46,25 +46,26 @@ def test_prototypes_and_assignments(rows):
         torch.testing.assert_close(phi.mean(), torch.tensor(0.4))
 
 
-def test_every_write_starts_anew_unless_it_is_warm(rows):
-    """Cold starts repeat themselves; warm ones are Lloyd's iterations from the centroids of the write before."""
+@pytest.mark.parametrize("start", ["fresh", "same", "warm"])
+def test_where_a_write_starts(rows, start):
+    """Fresh starts draw other rows each time, same ones repeat themselves, warm ones go on from the centroids."""
     first, second = rows(40), rows(40, seed=1)
-    for warm in (False, True):
-        memory = clusters(first, warm=warm, iterations=3)
-        for table in (first, second):
-            before = centroids(memory) if warm and table is second else [None, None]
-            memory.write(table)
-            generator = torch.Generator().manual_seed(0)
-            for k, old, new in zip((3, 5), before, centroids(memory), strict=True):
-                assert torch.equal(new, inner_product_kmeans(table.z, k, 3, generator, old, memory.spherical))
+    memory = clusters(first, start=start, iterations=3)
+    for number, table in enumerate((first, second)):
+        before = centroids(memory) if start == "warm" and number else [None, None]
+        memory.write(table)
+        generator = torch.Generator().manual_seed(number if start == "fresh" else 0)
+        for k, old, new in zip((3, 5), before, centroids(memory), strict=True):
+            assert torch.equal(new, inner_product_kmeans(table.z, k, 3, generator, old, memory.spherical))
 
 
-def test_a_saved_memory_goes_on_bit_for_bit(rows):
-    """Everything is in the state dict, also that the first write is over."""
-    memory = clusters(rows(40), warm=True)
+@pytest.mark.parametrize("start", ["fresh", "warm"])
+def test_a_saved_memory_goes_on_bit_for_bit(rows, start):
+    """Everything is in the state dict, also how many writes there were."""
+    memory = clusters(rows(40), start=start)
     memory.write(rows(40))
     saved = copy.deepcopy(memory.state_dict())
-    loaded = clusters(rows(40), warm=True)
+    loaded = clusters(rows(40), start=start)
     loaded.load_state_dict(saved)
     for each in (memory, loaded):
         each.write(rows(40, seed=1))
@@ -98,7 +99,7 @@ def test_concentration_by_distance_uses_unit_centroids(rows):
 
 def test_a_smaller_batch_may_follow(rows):
     """On a warm start a batch with fewer rows than clusters moves the centroids it reaches and keeps the others."""
-    memory = clusters(rows(40), warm=True)
+    memory = clusters(rows(40), start="warm")
     memory.write(rows(40))
     memory.write(rows(2, seed=1))
     assert all(c.isfinite().all() for c in centroids(memory))

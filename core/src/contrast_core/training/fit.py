@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -36,6 +34,7 @@ class Trainer:
         composition: data loaded, pipeline prepared.
         folder: the run folder; metrics, diagnostics and checkpoints are written there.
         stage: the stage's name; position: its number, and the steps and alarms of the ones before.
+        identity: what a checkpoint has to have in common with the run that it resumes, a digest of the recipe.
         resume: a checkpoint of this stage to go on from; it replaces `position`.
 
     Raises:
@@ -50,6 +49,7 @@ class Trainer:
         *,
         stage: str = "",
         position: Position | None = None,
+        identity: str = "",
         resume: Mapping[str, Any] | None = None,
     ):
         self.data, self.pipeline, self.training = composition.data, composition.pipeline, composition.training
@@ -64,7 +64,7 @@ class Trainer:
         self.pipeline.to(self.runtime.device)
         self.optimizer = self.runtime.prepare(self.pipeline, optimiser_for(self.pipeline, self.training))
         self.schedule = schedule_for(self.optimizer, self.training, self.steps)
-        self._recipe = _digest(composition)
+        self.identity = identity
         self._resumed: Mapping[str, Any] | None = None
         if resume is not None:
             self._restore(resume)
@@ -140,7 +140,7 @@ class Trainer:
                 )
         state = {
             **self.position.state(),
-            "recipe": self._recipe,
+            "identity": self.identity,
             "sizes": record.sizes(),
             "threads": torch.get_num_threads(),
             "runtime": self.runtime.state(),
@@ -152,7 +152,7 @@ class Trainer:
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         try:
-            if state["recipe"] != self._recipe:
+            if state["identity"] != self.identity:
                 raise ValueError("it was made with other settings; put the recipe back, or start a new run")
             self.position = Position.of(state)
             self.pipeline.load_state_dict(state["pipeline"])
@@ -182,8 +182,3 @@ def fit(
     position = Position(stage_number, first_step, alarms=list(alarms))
     end = Trainer(composition, folder, stage=stage, position=position, resume=resume).run(progress)
     return end.step, end.alarms
-
-
-def _digest(composition: Composition) -> str:
-    text = json.dumps(composition.recipe.tree, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -76,7 +76,9 @@ def _chunks(batch: Flow, size: int) -> list[dict[str, Any]]:
     lengths = {name: len(value) for name, value in batch.items() if isinstance(value, Tensor) and value.dim()}
     n = lengths.get("sample", max(lengths.values(), default=0))
     if odd := [name for name, length in lengths.items() if length != n]:
-        raise ContrastError(f"The input '{odd[0]}' has {lengths[odd[0]]} entries for {n} items: it can't be cut in chunks.")
+        raise ContrastError(
+            f"The input '{odd[0]}' has {lengths[odd[0]]} entries for {n} items: it can't be cut in chunks."
+        )
     return [
         {name: value[start : start + size] if name in lengths else value for name, value in batch.items()}
         for start in range(0, n, size)

@@ -18,22 +18,22 @@ from contrast_graph.clustering import assign, concentration, inner_product_kmean
 class Clusters(Memory):
     """M k-means clusterings of a table's rows, refreshed before the pairs of every step are formed.
 
-    Assignment is by inner product, a(i) = argmax_k p_i . c_k. Every write starts from random rows (the same row numbers
-    each time). `read` gives the unit prototypes c_k / |c_k| with columns `clustering`, `cluster` and `concentration`
+    Assignment is by inner product, a(i) = argmax_k p_i . c_k. `read` gives the unit prototypes c_k / |c_k| with columns `clustering`, `cluster` and `concentration`
     (phi_k, their temperature).
 
     Args:
         source: the table whose rows are clustered.
         clusters: K_1 .. K_M.
         iterations: of Lloyd's algorithm, in one start.
-        warm: go on from the centroids of the step before. It saves little, and as a part of MEOW it does harm: the
-            prototypes then hold on to the arbitrary clusters of the first steps (see the evidence).
+        start: "fresh" starts every write from other random rows; "same" from the same row numbers each time, as the
+            authors' fixed seeds do; "warm" goes on from the centroids of the write before. Fixed and warm starts let
+            MEOW's prototypes hold on to the arbitrary clusters of the first steps (see the evidence).
         temperature: mean of the concentrations.
         measure: phi from the inner products ("similarity", the authors' code: a tight cluster gets a larger phi) or
             from distances ("distance", prototypical contrastive learning: a smaller one).
         spherical: normalise centroids in each iteration. The authors' code does not: long centroids then attract
             more rows, and clusters stay empty.
-        seed: of the cold start.
+        seed: of the starts.
 
     Raises:
         ValueError: if there is no clustering or an empty one; by `prepare`, if there are more clusters than rows.
@@ -46,7 +46,7 @@ class Clusters(Memory):
         source: str = "fine",
         clusters: Sequence[int] = (100, 300),
         iterations: int = 10,
-        warm: bool = False,
+        start: Literal["fresh", "same", "warm"] = "fresh",
         temperature: float = 0.4,
         measure: Literal["similarity", "distance"] = "similarity",
         spherical: bool = True,
@@ -58,10 +58,10 @@ class Clusters(Memory):
                 f"clusters = {list(clusters)}: at least one clustering of at least one cluster is needed, "
                 "for example [100, 300]."
             )
-        self.clusters, self.iterations, self.warm = tuple(clusters), iterations, warm
+        self.clusters, self.iterations, self.start = tuple(clusters), iterations, start
         self.temperature, self.measure = temperature, measure
         self.spherical, self.seed = spherical, seed
-        self.register_buffer("started", torch.tensor(False))
+        self.register_buffer("writes", torch.tensor(0))
 
     def prepare(self, flow: Flow) -> None:
         """Make the buffers in the size of the rows."""
@@ -75,8 +75,10 @@ class Clusters(Memory):
     def write(self, rows: Embeddings) -> None:
         """Cluster the rows anew."""
         z = rows.z.detach()
-        warm = self.warm and bool(self.started)
-        generator = torch.Generator().manual_seed(self.seed)
+        writes = int(self.get_buffer("writes"))
+        warm = self.start == "warm" and writes > 0
+        # A function of the count, which is saved: a resumed run draws what the uninterrupted one would have drawn.
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + (writes if self.start == "fresh" else 0))
         for m, k in enumerate(self.clusters):
             centroids = inner_product_kmeans(
                 z,
@@ -87,7 +89,7 @@ class Clusters(Memory):
                 spherical=self.spherical,
             )
             self.set_centroids(m, centroids, z)
-        self.get_buffer("started").fill_(True)
+        self.get_buffer("writes").add_(1)
 
     def set_centroids(self, m: int, centroids: Tensor, rows: Tensor) -> None:
         """Take the raw centroids (K_m, d) of clustering m, and its concentrations from the rows (n, d)."""
