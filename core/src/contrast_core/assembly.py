@@ -19,8 +19,11 @@ from contrast_core.registry import Registry
 from contrast_core.training.checkpoint import seed_everything
 
 
-def assemble(recipe: Recipe, registry: Registry) -> Composition:
+def assemble(recipe: Recipe, registry: Registry, fitted: Mapping[str, Tensor] | None = None) -> Composition:
     """Compose, load and prepare; every call with the same recipe and data gives the same bits.
+
+    Args:
+        fitted: what a trained model kept of its data, for the data to adopt.
 
     Raises:
         ContrastError: whatever does not fit, can't be loaded or can't be built, with its place in the recipe.
@@ -35,6 +38,8 @@ def assemble(recipe: Recipe, registry: Registry) -> Composition:
     label = f"{section.where() if section else ''}: data ({section.use if section else ''})"
     try:
         data.load()
+        if fitted:
+            data.adopt(fitted)
         # Loading may draw random numbers, and fewer of them when a cache exists.
         seed_everything(training.seed)
         if len(data) == 0:
@@ -67,7 +72,8 @@ def trained(folder: Path, settings: Sequence[str], registry: Registry) -> Compos
     if not path.exists():
         status = runfolder.about(folder).get("status", "unknown")
         raise ContrastError(f"{folder} holds no trained model (status: {status}); finish it with --resume {folder}.")
-    composition = assemble(recipe.stages()[-1][1], registry)
+    kept = folder / runfolder.FITTED
+    composition = assemble(recipe.stages()[-1][1], registry, load_file(kept) if kept.exists() else None)
     try:
         composition.pipeline.load_state_dict(load_file(path))
     except (SafetensorError, OSError, RuntimeError) as error:

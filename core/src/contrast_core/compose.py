@@ -266,7 +266,10 @@ def _check_fit(composition: Composition, labels: Mapping[int, str]) -> None:
 
     def pass_through(part: Any, upstream: Iterable[Any]) -> None:
         require(part, upstream)
-        given.update({name: labels[id(part)] for name in part.gives})
+        # An encoder carries labels along, but cannot give what the data do not have.
+        labelled = "label" in data.gives or "embedding.label" in data.gives
+        gives = (name for name in part.gives if labelled or not name.endswith(".label"))
+        given.update({name: labels[id(part)] for name in gives})
 
     before: list[Any] = [data]
     for view in pipeline.views.values():

@@ -198,6 +198,13 @@ class Data(ABC):
         """Splits for evaluation by name."""
         return {}
 
+    def fitted(self) -> Mapping[str, Tensor]:
+        """What must be kept of these data to treat others alike (means, scales); saved with a run's model."""
+        return {}
+
+    def adopt(self, fitted: Mapping[str, Tensor]) -> None:  # noqa: B027 - most data sets keep nothing
+        """Treat these data, already loaded, by what was kept of others; raises ValueError if it does not fit."""
+
     @property
     def source(self) -> str:
         """What this is, where it comes from, its licence and version."""

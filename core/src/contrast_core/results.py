@@ -58,6 +58,8 @@ def write_model(folder: Path, composition: Composition, registry: Registry) -> N
     component = registry.component("encoder", section.use)
     owner = registry.owner(component)
     _save_tensors(folder / runfolder.MODEL, composition.pipeline.state_dict())
+    if fitted := composition.data.fitted():
+        _save_tensors(folder / runfolder.FITTED, fitted)
     _save_tensors(folder / "encoder.safetensors", composition.pipeline.encoder.state_dict())
     described = {
         "component": component.name,

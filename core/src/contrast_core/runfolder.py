@@ -21,7 +21,7 @@ from contrast_core.errors import ContrastError
 from contrast_core.files import write_text
 from contrast_core.recipe import Recipe, load_recipe
 
-RECIPE, RUN, MODEL = "recipe.toml", "run.json", "model.safetensors"
+RECIPE, RUN, MODEL, FITTED = "recipe.toml", "run.json", "model.safetensors", "data.safetensors"
 
 
 def new_folder(recipe: Recipe, out: Path | None) -> Path:

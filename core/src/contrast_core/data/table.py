@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, final
 
-import numpy
 import torch
 from torch import Tensor
 
@@ -37,9 +36,8 @@ class Table(Data):
         ignore: columns of a CSV file that are no features.
         delimiter: between the cells of a CSV file.
         standardise: subtract each feature's mean and divide by its (population) deviation, computed on the
-            "train" rows of the split, on "all" rows, or "none". A constant feature becomes zero. They are
-            statistics of this file: embedding another file with a trained model standardises that one by its
-            own.
+            "train" rows of the split, on "all" rows, or "none". A constant feature becomes zero. A trained model
+            keeps them: another file that it embeds is standardised like the one it was trained on.
         validation: fraction of the rows to choose a probe on.
         test: fraction of the rows to test a probe on.
         split_seed: of the split.
@@ -71,6 +69,7 @@ class Table(Data):
         self.path, self.columns = path, Columns(label, name, tuple(ignore), delimiter)
         self.standardise, self.shown = standardise, shown
         self.validation, self.test, self.split_seed = validation, test, split_seed
+        self._raw = torch.empty(0, 0, dtype=torch.float64)
         self._features = torch.empty(0, 0)
         self._labels: Tensor | None = None
         self._shown: Tensor | None = None
@@ -91,7 +90,8 @@ class Table(Data):
             numbers = {name: place for place, name in enumerate(self._classes)} | {"": -1}
             self._labels = torch.tensor([numbers[text] for text in found.labels])
         self._splits = {"all": self._split(count)}
-        self._features = torch.from_numpy(self._standardised(found.features)).float()
+        self._raw = torch.from_numpy(found.features).double()
+        self._scale(*self._statistics())
         if self._labels is not None:
             rows = {"train": self._splits["all"].train, "all": torch.arange(count), "none": torch.arange(0)}
             self._shown = torch.full_like(self._labels, -1)
@@ -137,14 +137,32 @@ class Table(Data):
         train = torch.cat([known[split.train], unknown]).sort().values
         return Split(train=train, val=known[split.val], test=known[split.test])
 
-    def _standardised(self, features: numpy.ndarray) -> numpy.ndarray:
+    def fitted(self) -> Mapping[str, Tensor]:
+        """Mean and deviation that features are standardised by; a deviation of 0 marks a constant feature."""
+        return {} if self.standardise == "none" else {"mean": self._mean, "deviation": self._deviation}
+
+    def adopt(self, fitted: Mapping[str, Tensor]) -> None:
+        """Standardise by the statistics of another table."""
+        if fitted and self.standardise != "none":
+            if len(fitted["mean"]) != self._raw.shape[1]:
+                raise ValueError(
+                    f"{self.path.name} has {self._raw.shape[1]} features; the model was trained on {len(fitted['mean'])}."
+                )
+            self._scale(fitted["mean"], fitted["deviation"])
+
+    def _statistics(self) -> tuple[Tensor, Tensor]:
         if self.standardise == "none":
-            return features
-        rows = features[self._splits["all"].train.numpy()] if self.standardise == "train" else features
-        mean, deviation = rows.mean(0), rows.std(0)
+            return self._raw.new_zeros(self._raw.shape[1]), self._raw.new_ones(self._raw.shape[1])
+        rows = self._raw[self._splits["all"].train] if self.standardise == "train" else self._raw
+        mean, deviation = rows.mean(0), rows.std(0, correction=0)
         # A column of one large number has a deviation of rounding errors, not of exactly zero.
-        constant = deviation <= 1e-12 * numpy.maximum(1.0, numpy.abs(mean))
-        return numpy.where(constant, 0.0, (features - mean) / numpy.where(constant, 1.0, deviation))
+        return mean, deviation.masked_fill(deviation <= 1e-12 * mean.abs().clamp(min=1.0), 0.0)
+
+    def _scale(self, mean: Tensor, deviation: Tensor) -> None:
+        self._mean, self._deviation = mean, deviation
+        constant = deviation == 0
+        scaled = (self._raw - mean) / torch.where(constant, 1.0, deviation)
+        self._features = scaled.masked_fill(constant, 0.0).float()
 
 
 def _ordered(texts: set[str]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 import torch
 from torch.optim import Optimizer
 
+from contrast_core import pairwise
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Flow, Outputs, Term
 from contrast_core.pipeline import Pipeline, total
@@ -35,6 +36,10 @@ class Context:
     ):
         self.pipeline, self.optimizer, self.schedule = pipeline, optimizer, schedule
         self.runtime, self.clip_norm = runtime, clip_norm
+        self.watching = False
+        """Whether `update` shall measure the alignment of the step's pairs."""
+        self.alignment: float | None = None
+        """Mean squared distance of the positive pairs of the last watched step, unit rows."""
 
     def outputs(self, batch: Flow) -> Outputs:
         """From a batch to tables and pairs, in the run's precision."""
@@ -73,6 +78,8 @@ class Context:
         Raises:
             ContrastError: if a named group does not exist, or the gradient is not finite (seen with `clip_norm` only).
         """
+        if self.watching:
+            self.alignment = alignment_of(outputs)
         names = {only} if isinstance(only, str) else set(only)
         groups = self.optimizer.param_groups
         if unknown := names - {group["name"] for group in groups}:
@@ -91,3 +98,14 @@ class Context:
             parameter.grad = gradient
         with torch.no_grad():
             self.pipeline.after_update(outputs)
+
+
+@torch.no_grad()
+def alignment_of(outputs: Outputs) -> float | None:
+    """mean_i (2 - 2 mean_p cos(z_i, z_p)) over the anchors of the first pairs that have positives; None without any."""
+    pairs = next(iter(outputs.pairs.values()), None)
+    if pairs is None or any("z" not in table or table.z.dim() != 2 for table in (pairs.anchors, pairs.candidates)):
+        return None
+    cosines, weight = pairwise.weighted_sum(pairs, pairs.positives)
+    counted = weight > 0
+    return float((2 - 2 * cosines[counted] / weight[counted]).mean()) if counted.any() else None

@@ -105,6 +105,7 @@ class Trainer:
     def _one_step(self, context: Context, batch: Flow, record: Record, epoch: int, began: float) -> float:
         at, number = self.position, self.position.step + 1
         self.schedule.set(at.done)
+        context.watching = (at.done + 1) % self.training.diagnose_every == 0 or at.done + 1 == self.steps
         try:
             terms = self.step.run(context, batch)
             loss = total(terms).item()
@@ -114,6 +115,8 @@ class Trainer:
             record.step({**line, "loss": loss, "seconds": at.seconds}, terms)
             if at.done % self.training.diagnose_every == 0 or self._over():
                 numbers, alarm = diagnose(self.pipeline, self.data, self.training.batch_size)
+                if context.watching and context.alignment is not None:
+                    numbers = {"alignment": context.alignment, **numbers}
                 record.diagnostics({**line, **numbers})
                 if alarm and alarm not in at.alarms:
                     at.alarms.append(alarm)

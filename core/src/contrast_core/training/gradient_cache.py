@@ -52,7 +52,7 @@ class GradientCache(Step):
         terms = context.terms(outputs)
         context.backward(terms)
         after = random_state()
-        start = {name: 0 for name in tables}
+        start = dict.fromkeys(tables, 0)
         for chunk, state in zip(chunks, states, strict=True):
             set_random_state(state)
             products = []
@@ -65,7 +65,7 @@ class GradientCache(Step):
                         products.append((value * gradient[rows]).sum())
             if products:
                 # The cached gradients carry the loss scaling of mixed precision already.
-                torch.stack(products).sum().backward()  # type: ignore[no-untyped-call]
+                torch.stack(products).sum().backward()
         set_random_state(after)
         context.update(outputs)
         return terms

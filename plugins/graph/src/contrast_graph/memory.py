@@ -18,8 +18,8 @@ from contrast_graph.clustering import assign, concentration, inner_product_kmean
 class Clusters(Memory):
     """M k-means clusterings of a table's rows, refreshed before the pairs of every step are formed.
 
-    Assignment is by inner product, a(i) = argmax_k p_i . c_k. `read` gives the unit prototypes c_k / |c_k| with columns `clustering`, `cluster` and `concentration`
-    (phi_k, their temperature).
+    Assignment is by inner product, a(i) = argmax_k p_i . c_k. `read` gives the unit prototypes c_k / |c_k| with columns
+    `clustering`, `cluster` and `concentration` (phi_k, their temperature).
 
     Args:
         source: the table whose rows are clustered.
