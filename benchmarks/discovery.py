@@ -1,4 +1,4 @@
-"""What discovery costs, in a fresh interpreter each time: CPU seconds of the commands that list, against `import torch`.
+"""What discovery costs: CPU seconds of the commands that list, against `import torch`, in fresh interpreters.
 
     python benchmarks/discovery.py
 
@@ -19,7 +19,7 @@ COMMANDS = {
     "contrast --help": "from contrast_core.cli import main; main(['--help'])",
     "contrast list": "from contrast_core.cli import main; main(['list'])",
     "contrast show graph/meow": "from contrast_core.cli import main; main(['show', 'graph/meow'])",
-    "contrast show infonce": "from contrast_core.cli import main; main(['show', 'infonce'])",
+    "contrast show core/infonce": "from contrast_core.cli import main; main(['show', 'core/infonce'])",
     "contrast plugins": "from contrast_core.cli import main; main(['plugins'])",
     "contrast doctor": "from contrast_core.cli import main; main(['doctor'])",
 }

@@ -1,7 +1,7 @@
 """Make the parts of the documentation that come from the code: the README's plugin table, catalogue.md, commands.md.
 
-    python docs/generate.py            write them
-    python docs/generate.py --check    exit code 1 if one of them is not up to date
+python docs/generate.py            write them
+python docs/generate.py --check    exit code 1 if one of them is not up to date
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def readme() -> str:
 def catalogue_page() -> str:
     """Every registered component with its arguments, and every recipe."""
     registry = discover(allowed=",".join(entry["domain"] for entry in catalogue.entries()))
-    lines = ["# Catalogue", "", "Made from the code; `contrast show NAME` prints the same with the full documentation.", ""]
+    lines = ["# Catalogue", "", "Made from the code; `contrast show NAME` prints more of each.", ""]
     lines += ["## recipes", "", "| recipe | what |", "|---|---|"]
     lines += [f"| `{name}` | {_cell(recipe.summary)} |" for name, recipe in sorted(registry.recipes.items())]
     for kind in KINDS:
@@ -58,8 +58,9 @@ def catalogue_page() -> str:
 def commands_page() -> str:
     """The help of every command."""
     top = parser()
-    lines = ["# Commands", "", "Made from the command line's own grammar.", "", "```text", top.format_help().rstrip(), "```"]
-    choices = next(a.choices for a in top._actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001
+    lines = ["# Commands", "", "Made from the command line's own grammar.", ""]
+    lines += ["```text", top.format_help().rstrip(), "```"]
+    choices = next(a.choices for a in top._actions if isinstance(a, argparse._SubParsersAction))
     for name, command in choices.items():
         lines += ["", f"## contrast {name}", "", "```text", command.format_help().rstrip(), "```"]
     return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from contrast_core import Embeddings, Pairs, kernel, pairwise, same
 
 

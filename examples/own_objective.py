@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+
 from contrast_core import Objective, Outputs, Term, pairwise, run
 from contrast_core.registry import Plugin, Registry, discover
 from contrast_core.spec import Component, Manifest

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
+
 from contrast_core import Embeddings, Outputs
 from contrast_core.objectives.infonce import DCL
 from contrast_graph.memory import Clusters
 from contrast_graph.samplers import WeightedNegatives
-from torch import nn
 
 
 def main() -> None:

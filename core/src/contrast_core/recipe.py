@@ -20,15 +20,19 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from attrs import field, frozen
 
 from contrast_core.errors import ContrastError, did_you_mean
+from contrast_core.plan import Group, Training, TrainingError
 from contrast_core.schema import check, fields_of, shown
+from contrast_core.tables import has, line_numbers, merged, paths_of, put, value_of
+
+__all__ = ["Group", "Recipe", "Section", "Source", "Training", "TrainingError", "load_recipe", "parse_recipe"]
 
 SINGLE = ("data", "encoder", "step")
 NAMED = ("view", "memory", "sampler", "objective", "evaluation")
@@ -37,92 +41,6 @@ ABOUT = ("name", "title", "summary", "paper")
 STAGE = (*SINGLE, *NAMED, "training", "name")
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-
-
-class TrainingError(ContrastError):
-    """A number of the training plan that can't be, and its key."""
-
-    def __init__(self, key: str, sentence: str):
-        super().__init__(sentence)
-        self.key = key
-
-
-def _at_least(bound: float) -> tuple[Callable[[float], bool], str]:
-    return (lambda value: value >= bound), f"at least {bound}"
-
-
-_BOUNDS: Mapping[str, tuple[Callable[[float], bool], str]] = {
-    **dict.fromkeys(("epochs", "steps", "batch_size", "checkpoint_every", "diagnose_every"), _at_least(1)),
-    **dict.fromkeys(("patience", "threads"), _at_least(1)),
-    **dict.fromkeys(("learning_rate", "weight_decay", "warmup_steps", "workers"), _at_least(0)),
-    # numpy and torch share no larger range of seeds.
-    "seed": (lambda value: 0 <= value < 2**32, "from 0 to 4294967295"),
-    "momentum": (lambda value: 0 <= value < 1, "from 0 to below 1"),
-    "clip_norm": (lambda value: value > 0, "more than 0"),
-}
-
-
-def _check_bounds(plan: Any) -> None:
-    for key, (fits, words) in _BOUNDS.items():
-        value = getattr(plan, key, None)
-        if value is not None and not fits(value):
-            raise TrainingError(key, f"[training] {key} must be {words}, not {value}.")
-
-
-@frozen
-class Group:
-    """Optimiser settings for the parameters whose names match one of the patterns, e.g. `sampler.*`."""
-
-    parameters: list[str]
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-
-    def __attrs_post_init__(self) -> None:
-        _check_bounds(self)
-
-
-@frozen
-class Training:
-    """The training plan.
-
-    Args:
-        epochs: passes over the data; steps: stop after that many optimiser steps, if given.
-        batch_size: items a step (a data set that is one whole, like a graph, ignores it).
-        optimizer, learning_rate, weight_decay, momentum (of SGD): as in torch.optim.
-        schedule: "constant" or "cosine" to zero; warmup_steps: linear rise before it.
-        clip_norm: largest gradient norm, if given.
-        patience: stop when the loss has not fallen for that many epochs, if given.
-        seed: of everything random.
-        device: "auto" takes a GPU if there is one; precision: "float32", "bf16" or "fp16" (mixed).
-        threads: CPU threads, by default torch's choice; workers: loader processes.
-        checkpoint_every, diagnose_every: in steps.
-        tensorboard: "auto" writes event files where tensorboard is installed.
-        groups: optimiser settings for some of the parameters, by name of the group.
-    """
-
-    epochs: int = 10
-    steps: int | None = None
-    batch_size: int = 256
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    momentum: float = 0.9
-    schedule: Literal["constant", "cosine"] = "constant"
-    warmup_steps: int = 0
-    clip_norm: float | None = None
-    patience: int | None = None
-    seed: int = 0
-    device: str = "auto"
-    precision: Literal["float32", "bf16", "fp16"] = "float32"
-    threads: int | None = None
-    workers: int = 0
-    checkpoint_every: int = 50
-    diagnose_every: int = 10
-    tensorboard: Literal["auto", "on", "off"] = "auto"
-    groups: Mapping[str, Group] = field(factory=dict)
-
-    def __attrs_post_init__(self) -> None:
-        _check_bounds(self)
 
 
 @frozen
@@ -253,9 +171,9 @@ class Recipe:
         made = []
         for number, stage in enumerate(stages, 1):
             changes = {key: value for key, value in stage.items() if key != "name"}
-            keys = _paths_of(changes)
+            keys = paths_of(changes)
             source = self.source.of_stage(number, keys)
-            recipe = Recipe(_merged(base, changes), source, self.folder, self.paths, (number, frozenset(keys)))
+            recipe = Recipe(merged(base, changes), source, self.folder, self.paths, (number, frozenset(keys)))
             made.append((str(stage.get("name", number)), recipe))
         return made
 
@@ -294,18 +212,18 @@ def parse_recipe(text: str, file: str = "recipe", settings: Sequence[str] = (), 
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ContrastError(f"{file} is no valid TOML: {str(error).rstrip('.')}.") from error
     given: dict[str, str] = {}
-    source = Source(file, _line_numbers(text), given)
+    source = Source(file, line_numbers(text), given)
     _check_stages(tree, source)
     for setting in settings:
         key, equals, value = (part.strip() for part in setting.partition("="))
         if not equals or not all(key.split(".")):
             raise ContrastError(f"--set {setting}: write section.key=value, for example --set training.epochs=5.")
         given[key] = value
-        parsed = _value(value)
-        _put(tree, key, parsed)
+        parsed = value_of(value)
+        put(tree, key, parsed)
         for stage in tree.get("stage", []) if not key.startswith("stage") else []:
-            if _has(stage, key):
-                _put(stage, key, parsed)
+            if has(stage, key):
+                put(stage, key, parsed)
     _check_sections(tree, source)
     return Recipe(tree, source, folder)
 
@@ -360,109 +278,3 @@ def _check_stages(tree: Mapping[str, Any], source: Source) -> None:
                 raise ContrastError(
                     f"{source.where(path)}: the name of stage {number} must be a text, not {shown(table)}."
                 )
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _put(tree: dict[str, Any], path: str, value: Any) -> None:
-    *parents, last = path.split(".")
-    table: Any = tree
-    for place, name in enumerate(parents):
-        if place == 0 and name == "stage" and name not in tree:
-            raise ContrastError(f"--set {path}: this recipe has no stages.")
-        if isinstance(table, list):
-            if not (name.isdecimal() and 1 <= int(name) <= len(table)):
-                raise ContrastError(f"--set {path}: a stage is named by its number, from 1 to {len(table)}.")
-            table = table[int(name) - 1]
-        else:
-            table = table.setdefault(name, {})
-        if not isinstance(table, dict) and not (place == 0 and name == "stage" and isinstance(table, list)):
-            above = ".".join(parents[: place + 1])
-            raise ContrastError(f"--set {path}: '{above}' is {shown(table)}, not a table: set {above} itself.")
-    if isinstance(table, list):
-        raise ContrastError(f"--set {path}: write the whole key, for example --set stage.1.training.epochs=5.")
-    if last == "use" and table.get("use") != value:
-        # Another component has other options.
-        for key in [key for key in table if key not in ("weight", "after_encoder")]:
-            del table[key]
-    table[last] = value
-
-
-def _has(tree: Mapping[str, Any], path: str) -> bool:
-    table: Any = tree
-    for name in path.split("."):
-        if not isinstance(table, dict) or name not in table:
-            return False
-        table = table[name]
-    return True
-
-
-def _paths_of(table: Mapping[str, Any], above: str = "") -> list[str]:
-    found = []
-    for key, value in table.items():
-        found.append(f"{above}{key}")
-        if isinstance(value, dict):
-            found += _paths_of(value, f"{above}{key}.")
-    return found
-
-
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in changes.items():
-        old = merged.get(key)
-        exchanged = (
-            isinstance(value, dict) and "use" in value and isinstance(old, dict) and old.get("use") != value["use"]
-        )
-        merged[key] = (
-            _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) and not exchanged else value
-        )
-    return merged
-
-
-def _line_numbers(text: str) -> dict[str, int]:
-    """From dotted paths to the lines where they are written; tomllib does not tell."""
-    header = ""
-    stages = 0
-    lines: dict[str, int] = {}
-    pending = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if pending:
-            # Within a value of several lines nothing is a header or a key.
-            pending += f"\n{line}"
-            pending = "" if _is_whole(pending) else pending
-        elif table := _HEADER.match(line):
-            header = ".".join(_parts(table[2]))
-            if header == "stage" and table[1] == "[[":
-                stages += 1
-            if re.match(r"stage(\.|$)", header):
-                header = f"stage.{stages}{header[len('stage') :]}"
-                lines.setdefault("stage", number)
-            lines.setdefault(header, number)
-        elif key := _KEY.match(line):
-            path = ".".join(_parts(key[1]))
-            lines[f"{header}.{path}" if header else path] = number
-            pending = "" if _is_whole(line) else line
-    return lines
-
-
-_WORD = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
-_DOTTED = rf"{_WORD}(?:\s*\.\s*{_WORD})*"
-_HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]\]?\s*(?:#.*)?$")
-_KEY = re.compile(rf"\s*({_DOTTED})\s*=")
-
-
-def _parts(dotted: str) -> list[str]:
-    return [word.strip("\"'") for word in re.findall(_WORD, dotted)]
-
-
-def _is_whole(lines: str) -> bool:
-    try:
-        tomllib.loads(lines)
-    except tomllib.TOMLDecodeError:
-        return False
-    return True

@@ -27,6 +27,7 @@ from contrast_core.recipe import Recipe
 from contrast_core.registry import Registry
 from contrast_core.training.checkpoint import seed_everything
 from contrast_core.training.embedding import embed_all
+from contrast_core.training.runtime import device_for
 
 
 def about(recipe: Recipe, composition: Composition, registry: Registry) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def about(recipe: Recipe, composition: Composition, registry: Registry) -> dict[
         "versions": {**plugins, **libraries, "python": platform.python_version()},
         "data": composition.data.source,
         "classes": list(composition.data.classes),
-        "device": composition.training.device,
+        "device": device_for(composition.training),
         "alarms": [],
     }
 

@@ -140,3 +140,18 @@ def test_wrong_arrays_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray],
     np.savez(tmp_path / "t.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=sentence):
         Table(tmp_path / "t.npz", label="kind").load()
+
+
+def test_another_table_is_scaled_like_the_first(tmp_path: Path) -> None:
+    """What a model keeps of its table, another table adopts: equal numbers become equal features."""
+    first = Table(written(tmp_path, "a,b\n1,10\n2,20\n3,60\n4,40\n5,70\n6,5\n"))
+    second = Table(written(tmp_path, "a,b\n2,20\n9,9\n7,5\n1,1\n3,2\n8,5\n", "other.csv"))
+    for data in (first, second):
+        data.load()
+    second.adopt(first.fitted())
+    same = [data.batch(torch.tensor([row]))["features"] for data, row in ((first, 1), (second, 0))]
+    assert torch.equal(*same)
+    narrow = Table(written(tmp_path, "a\n1\n2\n3\n4\n", "narrow.csv"))
+    narrow.load()
+    with pytest.raises(ValueError, match=r"narrow\.csv has 1 features; the model was trained on 2"):
+        narrow.adopt(first.fitted())

@@ -82,7 +82,7 @@ def test_neighbours_vote_as_a_plain_loop() -> None:
         votes = torch.bincount(LABELS[nearest], minlength=3)
         hits += int(votes.argmax() == LABELS[item])
     assert 0.4 < hits / 30 < 1
-    assert scores(KNN(k=5), table)["all", "accuracy"] == pytest.approx(hits / 30)
+    assert scores(KNN(k=5), table)["all", "Accuracy"] == pytest.approx(hits / 30)
 
 
 def test_the_probe_is_chosen_on_validation_rows() -> None:
@@ -98,14 +98,14 @@ def test_the_probe_is_chosen_on_validation_rows() -> None:
         if chosen > best:
             best, tested = chosen, fitted.score(z[60:].numpy(), LABELS[60:].numpy())
     found = scores(LinearProbe(strengths=[0.001, 1.0, 100.0]), table)
-    assert found["all", "accuracy"] == pytest.approx(tested)
+    assert found["all", "Accuracy"] == pytest.approx(tested)
 
 
 def test_clusters_are_reproducible_and_spread_is_reported() -> None:
     """The generator decides; several runs have a deviation."""
     found = [Clustering(runs=3).evaluate(rows(0.7), DATA, torch.Generator().manual_seed(4)) for _ in range(2)]
     assert [score.mean for score in found[0]] == [score.mean for score in found[1]]
-    assert [score.metric for score in found[0]] == ["nmi", "ari"]
+    assert [score.metric for score in found[0]] == ["NMI", "ARI"]
     assert all(score.deviation is not None for score in found[0])
 
 

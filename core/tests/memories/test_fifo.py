@@ -93,10 +93,7 @@ def test_a_queue_may_start_full_of_random_rows() -> None:
 def test_a_saved_queue_goes_on_bit_for_bit() -> None:
     """Save, load into a fresh one, write on: the same as without stopping."""
     generator = torch.Generator().manual_seed(0)
-    batches = [
-        Embeddings.of(torch.randn(3, 4, generator=generator), sample=torch.arange(3) + 3 * k)
-        for k in range(5)
-    ]
+    batches = [Embeddings.of(torch.randn(3, 4, generator=generator), sample=torch.arange(3) + 3 * k) for k in range(5)]
     straight, first, second = (Queue("key", size=7, dimension=4) for _ in range(3))
     for rows in batches:
         straight.write(rows)

@@ -166,9 +166,7 @@ def test_prototype_term(golden: Golden, run: Make, table: Make, agrees: Make) ->
     for case in golden("protonce_term"):
         q, prototypes = leaf(case["in_q"]), case["in_prototypes"]
         k = len(prototypes)
-        memory = Given(
-            Embeddings.of(prototypes, clustering=0, cluster=torch.arange(k), concentration=case["in_phi"])
-        )
+        memory = Given(Embeddings.of(prototypes, clustering=0, cluster=torch.arange(k), concentration=case["in_phi"]))
         anchors = table(q, cluster=case["in_assignment"])
         agrees(run(ProtoNCE(), Prototypes(), embedding=anchors, prototypes=memory).value, case, q=q)
 

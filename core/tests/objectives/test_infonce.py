@@ -63,9 +63,7 @@ def test_weights_multiply_inside_of_the_sum(on: Make, rows: Make) -> None:
     a, c = rows(5, seed=1), rows(7, seed=2)
     generator = torch.Generator().manual_seed(3)
     weights = torch.rand(5, 7, generator=generator, dtype=torch.float64)
-    shares = torch.rand(5, 7, generator=generator, dtype=torch.float64) * (
-        torch.rand(5, 7, generator=generator) < 0.3
-    )
+    shares = torch.rand(5, 7, generator=generator, dtype=torch.float64) * (torch.rand(5, 7, generator=generator) < 0.3)
     shares[:, 0] = 0.7
     logits = cosine(a, c) / 0.5
     mean = (shares * logits).sum(1) / shares.sum(1)
@@ -121,9 +119,7 @@ def test_a_learned_temperature_has_an_exact_gradient(run: Make, table: Make, row
     term = run(objective, Cross(), one=table(a), two=table(c))
     logits = cosine(a, c) * log_scale.exp()
     target = torch.arange(300)
-    expected = (
-        nn.functional.cross_entropy(logits, target) + nn.functional.cross_entropy(logits.T, target)
-    ) / 2
+    expected = (nn.functional.cross_entropy(logits, target) + nn.functional.cross_entropy(logits.T, target)) / 2
     torch.testing.assert_close(term.value, expected, rtol=1e-6, atol=1e-6)
     (ours,) = torch.autograd.grad(term.value, log_scale, retain_graph=True)
     (plain,) = torch.autograd.grad(expected, log_scale)

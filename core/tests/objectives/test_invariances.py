@@ -38,9 +38,7 @@ def test_permutations_change_nothing(n: int, seed: int) -> None:
     number = torch.arange(n)
     expected = loss(a, c, number, number)
     torch.testing.assert_close(loss(a[order], c[other], order, other), expected, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(
-        loss(a @ rotation * 3, c @ rotation, number, number), expected, rtol=1e-10, atol=1e-10
-    )
+    torch.testing.assert_close(loss(a @ rotation * 3, c @ rotation, number, number), expected, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(loss(c, a, number, number), expected, rtol=1e-10, atol=1e-10)
 
 

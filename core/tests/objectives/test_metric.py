@@ -45,9 +45,7 @@ def triplets(z: Tensor, label: Tensor, power: int, mining: str, margin: float) -
 @pytest.mark.parametrize("mining", ["all", "hard", "semi-hard"])
 @pytest.mark.parametrize("power", [1, 2])
 @pytest.mark.parametrize("reduction", ["mean_positive", "mean_all"])
-def test_triplets_equal_loops(
-    run: Make, table: Make, rows: Make, power: Any, mining: Any, reduction: Any
-) -> None:
+def test_triplets_equal_loops(run: Make, table: Make, rows: Make, power: Any, mining: Any, reduction: Any) -> None:
     """Every mining, power and reduction; the row alone in its class is dropped."""
     z = rows(9)
     objective = Triplet(margin=0.3, power=power, mining=mining, reduction=reduction)

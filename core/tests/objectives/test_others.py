@@ -23,9 +23,7 @@ Make = Callable[..., Any]
 
 
 @pytest.mark.parametrize("normalise", [True, False])
-def test_uniformity_in_tiles_equals_all_distances(
-    run: Make, table: Make, rows: Make, normalise: bool
-) -> None:
+def test_uniformity_in_tiles_equals_all_distances(run: Make, table: Make, rows: Make, normalise: bool) -> None:
     """300 rows against the list of their distances."""
     z = rows(300, 6)
     x = nn.functional.normalize(z, dim=1) if normalise else z
@@ -89,9 +87,7 @@ def test_an_anchor_of_no_cluster_is_dropped(run: Make, table: Make, rows: Make) 
     for cluster, dropped in ((torch.tensor([0, -1, 2]), 1), (torch.full((3,), -1), 3)):
         z = rows(3, seed=1)
         objective = ProtoNCE(denominator="mean_times_rows")
-        term = run(
-            objective, Prototypes(), embedding=table(z, cluster=cluster), prototypes=Centres([centres])
-        )
+        term = run(objective, Prototypes(), embedding=table(z, cluster=cluster), prototypes=Centres([centres]))
         term.value.backward()
         assert term.dropped == dropped
         assert term.value.isfinite()

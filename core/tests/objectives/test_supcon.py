@@ -26,10 +26,8 @@ def plain(z: Tensor, label: Tensor, temperature: float, form: str) -> Tensor:
     for i in range(len(z)):
         others = torch.arange(len(z)) != i
         own = others & (label == label[i])
-        if form == "out":
-            positive = logits[i, own].mean()
-        else:
-            positive = logits[i, own].logsumexp(0) - own.sum().double().log()
+        of_rows = {"out": logits[i, own].mean(), "in": logits[i, own].logsumexp(0) - own.sum().double().log()}
+        positive = of_rows[form]
         losses.append(logits[i, others].logsumexp(0) - positive)
     return torch.stack(losses)
 

@@ -28,7 +28,7 @@ from contrast_graph.data.hetero import features
 from contrast_graph.evaluation import NodeProbe
 from contrast_graph.metapaths import row_normalise
 
-METRICS = ["Macro-F1 20", "Macro-F1 40", "Macro-F1 60", "Micro-F1 20", "AUC 20", "nmi", "ari"]
+METRICS = ["Macro-F1 20", "Macro-F1 40", "Macro-F1 60", "Micro-F1 20", "AUC 20", "NMI", "ARI"]
 
 
 def variants(name: str, epochs: int, ada_epochs: int) -> dict[str, tuple[str, dict[str, Any]]]:

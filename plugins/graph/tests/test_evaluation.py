@@ -87,5 +87,5 @@ def test_golden_clustering(golden, monkeypatch):
         monkeypatch.setattr(KMeans, "fit_predict", lambda self, rows, clusters=clusters: clusters)
         scores = Clustering(runs=2).evaluate(Embeddings.of(case["in_logits"]), data, generator())
         found = {score.metric.lower(): score.mean for score in scores}
-        np.testing.assert_allclose(found["nmi"], case["out_nmi"], rtol=1e-10)
-        np.testing.assert_allclose(found["ari"], case["out_ari"], rtol=1e-10)
+        np.testing.assert_allclose(found["NMI"], case["out_nmi"], rtol=1e-10)
+        np.testing.assert_allclose(found["ARI"], case["out_ari"], rtol=1e-10)

@@ -49,7 +49,7 @@ def test_recipes_run_whole(name, registry, published, tmp_path):
     probe = first.scores["probe"]
     assert [(s.metric, s.split) for s in probe][:2] == [("Macro-F1", "20 labels"), ("Macro-F1", "40 labels")]
     assert len(probe) == 6
-    assert {s.metric.lower() for s in first.scores["clustering"]} == {"nmi", "ari"}
+    assert {s.metric for s in first.scores["clustering"]} == {"NMI", "ARI"}
     assert (first.folder / "report.html").stat().st_size > 1000
     z, same = (load_file(run.folder / "embedding.safetensors")["z"] for run in (first, again))
     assert (tuple(z.shape), torch.equal(z, same)) == ((60, 16), True)

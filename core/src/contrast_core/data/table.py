@@ -144,10 +144,9 @@ class Table(Data):
     def adopt(self, fitted: Mapping[str, Tensor]) -> None:
         """Standardise by the statistics of another table."""
         if fitted and self.standardise != "none":
-            if len(fitted["mean"]) != self._raw.shape[1]:
-                raise ValueError(
-                    f"{self.path.name} has {self._raw.shape[1]} features; the model was trained on {len(fitted['mean'])}."
-                )
+            here, there = self._raw.shape[1], len(fitted["mean"])
+            if here != there:
+                raise ValueError(f"{self.path.name} has {here} features; the model was trained on {there}.")
             self._scale(fitted["mean"], fitted["deviation"])
 
     def _statistics(self) -> tuple[Tensor, Tensor]:

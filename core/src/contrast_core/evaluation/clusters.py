@@ -20,8 +20,8 @@ class Clustering(Evaluator):
     """k-means (scikit-learn, k-means++) with as many clusters as classes, on all items of known label.
 
     Scores, as fractions, mean and population deviation over the runs:
-        nmi = I(cluster, class) / ((H(cluster) + H(class)) / 2)
-        ari = the Rand index, corrected for chance
+        NMI = I(cluster, class) / ((H(cluster) + H(class)) / 2)
+        ARI = the Rand index, corrected for chance
 
     Args:
         runs: how many times, each with its own random start.
@@ -47,6 +47,6 @@ class Clustering(Evaluator):
             raise ValueError("All items are of one class; there are no clusters to compare with.")
         seeds = torch.randint(2**31 - 1, (self.runs,), generator=generator).tolist()
         found = [KMeans(classes, n_init=self.starts, random_state=seed).fit_predict(rows) for seed in seeds]
-        metrics = {"nmi": normalized_mutual_info_score, "ari": adjusted_rand_score}
+        metrics = {"NMI": normalized_mutual_info_score, "ARI": adjusted_rand_score}
         values = {name: [metric(labels, clusters) for clusters in found] for name, metric in metrics.items()}
         return [Score(name, float(numpy.mean(each)), float(numpy.std(each))) for name, each in values.items()]

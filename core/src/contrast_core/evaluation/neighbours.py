@@ -46,6 +46,6 @@ class KNN(Evaluator):
                 raise ValueError(f"k = {self.k} neighbours are asked for, but split '{name}' trains on {len(train)}.")
             nearest = KNeighborsClassifier(self.k, metric=self.metric).fit(rows[train], labels[train])
             predicted = nearest.predict(rows[test])
-            scores.append(Score("accuracy", float(accuracy_score(labels[test], predicted)), split=name))
-            scores.append(Score("macro_f1", float(f1_score(labels[test], predicted, average="macro")), split=name))
+            scores.append(Score("Accuracy", float(accuracy_score(labels[test], predicted)), split=name))
+            scores.append(Score("Macro-F1", float(f1_score(labels[test], predicted, average="macro")), split=name))
         return scores

@@ -60,8 +60,8 @@ class LinearProbe(Evaluator):
             probes = [self._fitted(c, rows[train], labels[train]) for c in self.strengths]
             best = max(probes, key=lambda probe: probe.score(rows[val], labels[val])) if several else probes[0]
             predicted = best.predict(rows[test])
-            scores.append(Score("accuracy", float(accuracy_score(labels[test], predicted)), split=name))
-            scores.append(Score("macro_f1", float(f1_score(labels[test], predicted, average="macro")), split=name))
+            scores.append(Score("Accuracy", float(accuracy_score(labels[test], predicted)), split=name))
+            scores.append(Score("Macro-F1", float(f1_score(labels[test], predicted, average="macro")), split=name))
         return scores
 
     def _fitted(self, strength: float, rows: NDArray[Any], labels: NDArray[Any]) -> Any:

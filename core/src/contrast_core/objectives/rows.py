@@ -39,9 +39,7 @@ def attraction(pairs: Pairs, similarity: Similarity, temperature: Temperature) -
     return sums / torch.where(total > 0, total, 1.0), total
 
 
-def contrast(
-    pairs: Pairs, similarity: Similarity, temperature: Temperature, normalise_weights: bool = False
-) -> Tensor:
+def contrast(pairs: Pairs, similarity: Similarity, temperature: Temperature, normalise_weights: bool = False) -> Tensor:
     """log of sum_j d_ij exp(l_ij), (n,), the denominator in which positives stand beside negatives.
 
     d_ij = 1 for a positive (whatever weight it has: that only says how it shares the attraction) and the

@@ -76,6 +76,4 @@ class SupCon(Objective):
         if self.form == "out":
             return mean, weight > 0
         some = torch.where(weight > 0, weight, 1.0)
-        return pairwise.logsumexp(
-            pairs, pairs.positives, self.similarity, temperature
-        ) - some.log(), weight > 0
+        return pairwise.logsumexp(pairs, pairs.positives, self.similarity, temperature) - some.log(), weight > 0

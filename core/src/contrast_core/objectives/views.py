@@ -18,13 +18,9 @@ def two_views(outputs: Outputs, one: str, two: str) -> tuple[Tensor, Tensor]:
     first, second = outputs.tables[one], outputs.tables[two]
     if first.z.shape != second.z.shape:
         shapes = f"{tuple(first.z.shape)} and {tuple(second.z.shape)}"
-        raise ValueError(
-            f"The tables '{one}' and '{two}' must be two views of the same samples, but have {shapes}."
-        )
+        raise ValueError(f"The tables '{one}' and '{two}' must be two views of the same samples, but have {shapes}.")
     if "sample" in first and "sample" in second and not torch.equal(first["sample"], second["sample"]):
-        raise ValueError(
-            f"The tables '{one}' and '{two}' hold different samples, or the same in another order."
-        )
+        raise ValueError(f"The tables '{one}' and '{two}' hold different samples, or the same in another order.")
     return at_least_float32(first.z), at_least_float32(second.z)
 
 

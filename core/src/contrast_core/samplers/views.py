@@ -30,9 +30,7 @@ class TwoViews(PairSampler):
     def __init__(self, views: Sequence[str] = ("one", "two"), name: str = "pairs"):
         super().__init__()
         if len(set(views)) < 2:
-            raise ValueError(
-                f"An anchor's positive is another view of its sample: give two views, not {list(views)}."
-            )
+            raise ValueError(f"An anchor's positive is another view of its sample: give two views, not {list(views)}.")
         self.views, self.name = tuple(views), name
         self.needs, self.gives = self.views, (name,)
 
