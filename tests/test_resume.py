@@ -185,7 +185,8 @@ def test_killed_in_the_second_stage(tmp_path: Path, at: int) -> None:
 def test_whole_graph_killed_twice(tmp_path: Path, published: Path) -> None:
     """MEOW: clusters that go on warm, dropout, patience, one step an epoch."""
     settings = {
-        **COMMON, "data.path": published, "memory.clusters.clusters": [3, 5], "view.metapaths.neighbours": 6,
+        **COMMON, "data.path": published, "memory.clusters.clusters": [3, 5],
+        "memory.clusters.start": "warm", "view.metapaths.neighbours": 6,
         "training.epochs": 120, "training.patience": 40, "training.checkpoint_every": 11,
     }  # fmt: skip
     folder = tmp_path / "killed"
@@ -193,7 +194,8 @@ def test_whole_graph_killed_twice(tmp_path: Path, published: Path) -> None:
     killed(folder, 50, runs.resume, folder)
     runs.resume(folder)
     assert_same_run(folder, runs.run("graph/meow", set=settings, out=tmp_path / "straight").folder)
-    assert load_file(folder / "model.safetensors")["memories.clusters.started"].item()
+    steps = json.loads((folder / "run.json").read_text())["steps"]
+    assert load_file(folder / "model.safetensors")["memories.clusters.writes"].item() == steps
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
