@@ -9,7 +9,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -42,23 +41,27 @@ def setup() -> None:
     stamp = ENVIRONMENT / "contrast-stamp"
     if stamp.exists() and stamp.read_text() == fingerprint():
         return
-    if not PYTHON.exists():
-        run(sys.executable, "-m", "venv", ENVIRONMENT)
+    import tomllib  # not at the top: an older Python shall get the sentence below, not a traceback
+
+    run(sys.executable, "-m", "venv", "--clear", ENVIRONMENT)
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["dev"]
     wanted = [word for package in PACKAGES for word in ("-e", str(package))] + tools
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check"]
-    uv = subprocess.run([*map(str, pip), "install", "--quiet", "uv"], cwd=ROOT, check=False)
-    if uv.returncode == 0:
-        links = {"UV_FIND_LINKS": value} if (value := local_wheels()) else {}
-        run(BIN / "uv", "pip", "install", "--python", PYTHON, "-c", "constraints.txt", *wanted, **links)
-    else:
+    if not quickly(wanted):
         run(*pip, "install", "-c", "constraints.txt", *wanted)
     stamp.write_text(fingerprint())
 
 
-def local_wheels() -> str | None:
-    """Folders of local wheels that pip is told of, so that uv finds the same ones."""
-    return os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS")
+def quickly(wanted: list[str]) -> bool:
+    """Install with uv, which takes seconds; False if it can't be had or can't install, for pip to try."""
+    if subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", "uv"], cwd=ROOT, check=False).returncode:
+        return False
+    # uv does not read pip's settings: folders of local wheels have to be passed on.
+    links = os.environ.get("UV_FIND_LINKS") or os.environ.get("PIP_FIND_LINKS")
+    environment = {**os.environ, **({"UV_FIND_LINKS": links} if links else {})}
+    command = [str(BIN / "uv"), "pip", "install", "--python", str(PYTHON), "-c", "constraints.txt", *wanted]
+    print("+", *command[:3], "...", flush=True)
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
 
 
 def demo() -> None:

@@ -38,7 +38,6 @@ _HOME = {
     "Pipeline": "contrast_core.pipeline",
     "Recipe": "contrast_core.recipe",
     "load_recipe": "contrast_core.recipe",
-    "compose": "contrast_core.compose",
     "run": "contrast_core.runs",
     "resume": "contrast_core.runs",
     "evaluate": "contrast_core.runs",
@@ -54,7 +53,9 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'contrast_core' has no attribute '{name}'")
     home = import_module(_HOME[name])
-    return home if _HOME[name].rpartition(".")[2] == name and name == "pairwise" else getattr(home, name)
+    # pairwise is a module itself; everything else is a name in one. No name here is also that of another module,
+    # which importing that module would put in its place.
+    return home if name == "pairwise" else getattr(home, name)
 
 
 def __dir__() -> list[str]:

@@ -17,6 +17,7 @@ from contrast_core.pipeline import PartError
 from contrast_core.recipe import Recipe
 from contrast_core.registry import Registry
 from contrast_core.training.checkpoint import seed_everything
+from contrast_core.training.runtime import runtime_for
 
 
 def assemble(recipe: Recipe, registry: Registry, fitted: Mapping[str, Tensor] | None = None) -> Composition:
@@ -45,7 +46,7 @@ def assemble(recipe: Recipe, registry: Registry, fitted: Mapping[str, Tensor] | 
         if len(data) == 0:
             raise ValueError("it has no items.")
         first = data.batch(torch.arange(len(data))[: training.batch_size])
-    except (ContrastError, ValueError, OSError, ImportError) as error:
+    except (ContrastError, ValueError, KeyError, OSError, ImportError) as error:
         raise ContrastError(f"{label}: {error}") from error
     try:
         composition.pipeline.prepare(first)
@@ -73,10 +74,19 @@ def trained(folder: Path, settings: Sequence[str], registry: Registry) -> Compos
         status = runfolder.about(folder).get("status", "unknown")
         raise ContrastError(f"{folder} holds no trained model (status: {status}); finish it with --resume {folder}.")
     kept = folder / runfolder.FITTED
-    composition = assemble(recipe.stages()[-1][1], registry, load_file(kept) if kept.exists() else None)
+    composition = assemble(recipe.stages()[-1][1], registry, _tensors(kept) if kept.exists() else None)
+    weights = _tensors(path)
     try:
-        composition.pipeline.load_state_dict(load_file(path))
-    except (SafetensorError, OSError, RuntimeError) as error:
+        composition.pipeline.load_state_dict(weights)
+    except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise ContrastError(f"The model {path} can't be used with these data and settings: {reason}") from error
+    composition.pipeline.to(runtime_for(composition.training).device)
     return composition
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ContrastError(f"{path} can't be read, it may be damaged: {' '.join(str(error).split())[:300]}") from error

@@ -141,3 +141,8 @@ def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
             raise ValueError(f"'{name}' has rows of different shapes in the tables to put together: {listed}.")
         joined[name] = torch.cat(tensors)
     return joined
+
+
+def at_least_float32(rows: Tensor) -> Tensor:
+    """Half-precision rows in float32, others as they are."""
+    return rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows

@@ -89,7 +89,7 @@ class Memory(Part):
 
     @abstractmethod
     def read(self) -> Embeddings:
-        """All rows that were written and not yet forgotten, with a column `source` that names this memory."""
+        """All rows that were written and not yet forgotten, with a column `source` that says what they are."""
 
 
 class PairSampler(Part):

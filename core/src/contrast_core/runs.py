@@ -1,9 +1,9 @@
-"""The four things one does with a recipe: run it (or resume), evaluate the run, embed items, report. The Python API.
+"""What one does with a recipe: run it, resume it, evaluate the run, embed items, report. The Python API.
 
 import contrast_core as contrast
 
 run = contrast.run("graph/meow", set={"training.epochs": 20})
-print(run.folder, run.scores[0])
+print(run.folder, run.scores["probe"])
 table = contrast.embed(run.folder)              # Embeddings: z, sample, label
 """
 

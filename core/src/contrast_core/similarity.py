@@ -11,7 +11,7 @@ from attrs import field, frozen
 from torch import Tensor
 from torch.nn import functional
 
-from contrast_core.embeddings import Embeddings
+from contrast_core.embeddings import Embeddings, at_least_float32
 
 Rows = tuple[Tensor, ...]
 """What a similarity needs of a table: tensors whose first dimension is the row."""
@@ -97,7 +97,7 @@ class Cosine(Similarity):
 
     def prepare(self, table: Embeddings) -> Rows:
         """Unit rows."""
-        return (functional.normalize(_at_least_float32(table[self.field]), dim=1, eps=self.eps),)
+        return (functional.normalize(at_least_float32(table[self.field]), dim=1, eps=self.eps),)
 
     def between(self, a: Rows, c: Rows) -> Tensor:
         """Inner products of unit rows."""
@@ -130,7 +130,7 @@ class NegativeDistance(Similarity):
 
     def prepare(self, table: Embeddings) -> Rows:
         """The rows, of unit length if asked for."""
-        rows = _at_least_float32(table[self.field])
+        rows = at_least_float32(table[self.field])
         return (functional.normalize(rows, dim=1) if self.normalise else rows,)
 
     def between(self, a: Rows, c: Rows) -> Tensor:
@@ -278,7 +278,3 @@ def _need_vectors(similarity: Similarity, anchors: Tensor, candidates: Tensor) -
     a, c = tuple(anchors.shape), tuple(candidates.shape)
     if len(a) != 2 or len(c) != 2 or a[1] != c[1]:
         raise ValueError(f"The similarity {similarity} compares vectors (n, d) and (m, d), not shapes {a} and {c}.")
-
-
-def _at_least_float32(rows: Tensor) -> Tensor:
-    return rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows

@@ -20,7 +20,7 @@ from contrast_core.samplers.cross import Cross
 from contrast_core.similarity import Dot
 from contrast_core.training.context import Context
 from contrast_core.training.gradient_cache import GradientCache
-from contrast_core.training.optimiser import optimiser_for, schedule_for
+from contrast_core.training.optimiser import Schedule, optimiser_for
 from contrast_core.training.runtime import Runtime
 from contrast_core.training.steps import Ordinary
 
@@ -53,7 +53,7 @@ def gradients(made: Pipeline, step: Any, batch: dict[str, Tensor]) -> tuple[floa
     """The loss of one step, and the gradients it left."""
     training = Training(learning_rate=0.0, optimizer="sgd")
     optimizer = optimiser_for(made, training)
-    context = Context(made, optimizer, schedule_for(optimizer, training, 1), Runtime(), None)
+    context = Context(made, optimizer, Schedule(optimizer, training, 1), Runtime(), None)
     terms = step.run(context, batch)
     return terms["nce"].value.item(), {name: p.grad for name, p in made.named_parameters()}
 

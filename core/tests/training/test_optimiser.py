@@ -12,7 +12,7 @@ from torch import nn
 from contrast_core.errors import ContrastError
 from contrast_core.pipeline import Pipeline, Weighted
 from contrast_core.recipe import Group, Training
-from contrast_core.training.optimiser import optimiser_for, schedule_for
+from contrast_core.training.optimiser import Schedule, optimiser_for
 
 
 def pipeline(parts: SimpleNamespace) -> Pipeline:
@@ -68,7 +68,7 @@ def test_schedule_in_closed_form(schedule: str, warmup: int) -> None:
     """lr(t) = lr (t + 1) / w for t < w, then lr or lr (1 + cos(pi (t - w) / (T - w))) / 2."""
     training = Training(schedule=schedule, warmup_steps=warmup, learning_rate=0.3)  # type: ignore[arg-type]
     optimizer = optimiser_for(nn.Linear(1, 1), training)
-    made = schedule_for(optimizer, training, steps=10)
+    made = Schedule(optimizer, training, steps=10)
     for step in (0, 1, 2, 3, 7, 9, 10, 2, 25):
         made.set(step)
         if step < warmup:

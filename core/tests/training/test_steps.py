@@ -17,7 +17,7 @@ from contrast_core.pipeline import Pipeline, Weighted
 from contrast_core.recipe import Group, Training
 from contrast_core.training.context import Context
 from contrast_core.training.fit import fit
-from contrast_core.training.optimiser import optimiser_for, schedule_for
+from contrast_core.training.optimiser import Schedule, optimiser_for
 from contrast_core.training.runtime import Runtime
 from contrast_core.training.steps import Ordinary
 
@@ -28,7 +28,7 @@ def context_of(pipeline: Pipeline) -> Context:
     """A context with plain gradient descent."""
     training = Training(optimizer="sgd", momentum=0.0, learning_rate=0.5, groups=GROUPS)
     optimizer = optimiser_for(pipeline, training)
-    return Context(pipeline, optimizer, schedule_for(optimizer, training, 10), Runtime(), None)
+    return Context(pipeline, optimizer, Schedule(optimizer, training, 10), Runtime(), None)
 
 
 def test_the_ordinary_step_is_gradient_descent_on_the_sum(parts: SimpleNamespace) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from contrast_core import runs
 from contrast_core.embeddings import Embeddings
 from contrast_graph.data.component import Nodes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import webbrowser
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
@@ -139,6 +141,6 @@ def _cell(score: Score) -> str:
 
 def _tell_report(path: Path, show: bool) -> None:
     print(f"Report: {path.resolve().as_uri()}")
-    if show:
-        # On a machine without a browser this does nothing, and the line above says where the report is.
+    # Without a screen a text browser would take the terminal; the line above says where the report is.
+    if show and (sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         webbrowser.open(path.resolve().as_uri())

@@ -9,10 +9,9 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from contrast_core.embeddings import Embeddings
+from contrast_core.embeddings import Embeddings, at_least_float32
 from contrast_core.pairs import Pairs
 from contrast_core.relations import Block, Relation
-from contrast_core.relations.learning import at_least_float32
 from contrast_core.similarity import Similarity
 
 ENTRIES = 2**20

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from contrast_core.embeddings import at_least_float32
 from contrast_core.interfaces import Outputs
-from contrast_core.relations.learning import at_least_float32
 
 
 def two_views(outputs: Outputs, one: str, two: str) -> tuple[Tensor, Tensor]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from contrast_core.embeddings import Embeddings
+from contrast_core.embeddings import Embeddings, at_least_float32
 from contrast_core.relations.algebra import Relation
 from contrast_core.relations.block import Block
 
@@ -95,8 +94,3 @@ class _Staged(Relation):
 
     def __repr__(self) -> str:
         return repr(self.of)
-
-
-def at_least_float32(rows: Tensor) -> Tensor:
-    """Half-precision rows in float32, others as they are."""
-    return rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows

@@ -17,7 +17,7 @@ from contrast_core.training.checkpoint import random_state, save_checkpoint, set
 from contrast_core.training.context import Context
 from contrast_core.training.embedding import diagnose
 from contrast_core.training.loader import batches, batches_per_epoch
-from contrast_core.training.optimiser import optimiser_for, schedule_for
+from contrast_core.training.optimiser import Schedule, optimiser_for
 from contrast_core.training.position import Position
 from contrast_core.training.record import Record
 from contrast_core.training.runtime import runtime_for
@@ -63,7 +63,7 @@ class Trainer:
         self.runtime = runtime_for(self.training)
         self.pipeline.to(self.runtime.device)
         self.optimizer = self.runtime.prepare(self.pipeline, optimiser_for(self.pipeline, self.training))
-        self.schedule = schedule_for(self.optimizer, self.training, self.steps)
+        self.schedule = Schedule(self.optimizer, self.training, self.steps)
         self.identity = identity
         self._resumed: Mapping[str, Any] | None = None
         if resume is not None:

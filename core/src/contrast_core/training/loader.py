@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from contrast_core.interfaces import Data, Flow
-from contrast_core.recipe import Training
+from contrast_core.plan import Training
 
 _STRIDE = 1_000_003
 

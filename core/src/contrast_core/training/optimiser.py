@@ -9,7 +9,7 @@ from typing import Any, final
 from torch import nn, optim
 
 from contrast_core.errors import ContrastError
-from contrast_core.recipe import Training
+from contrast_core.plan import Training
 
 _SECTIONS = {
     "views": "view",
@@ -78,11 +78,6 @@ class Schedule:
         """Give every group its learning rate of that step."""
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * self.factor(step)
-
-
-def schedule_for(optimizer: optim.Optimizer, training: Training, steps: int) -> Schedule:
-    """The schedule of a training plan over that many steps; the optimiser still has the plan's learning rates."""
-    return Schedule(optimizer, training, steps)
 
 
 def _in_recipe(name: str) -> str:

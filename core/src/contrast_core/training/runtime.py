@@ -1,4 +1,4 @@
-"""Device, precision and processes. Plain torch on one CPU; Accelerate, imported only then, for everything else."""
+"""Device, precision and processes. Plain torch in float32; Accelerate, imported only then, for mixed precision."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from torch.optim import Optimizer
 
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Flow
-from contrast_core.recipe import Training
+from contrast_core.plan import Training
 
 
 class Runtime:
-    """One process in float32 on the CPU."""
+    """One process in float32."""
 
-    device = torch.device("cpu")
+    def __init__(self, device: str = "cpu"):
+        self.device = torch.device(device)
 
     def prepare(self, module: nn.Module, optimizer: Optimizer) -> Optimizer:
         """Put module and optimiser where they run."""
@@ -123,7 +124,7 @@ def device_for(training: Training) -> str:
         raise ContrastError("[training] device is 'mps', but torch finds no Apple GPU here.")
     if training.precision == "fp16" and device != "cuda":
         raise ContrastError(f"[training] precision 'fp16' needs a CUDA device; on '{device}' use 'bf16' or 'float32'.")
-    if not _plain(training, device) and find_spec("accelerate") is None:
+    if training.precision != "float32" and find_spec("accelerate") is None:
         raise ContrastError(
             f"[training] device '{device}' with precision '{training.precision}' needs Accelerate: "
             "pip install contrast-core[accelerate]"
@@ -134,11 +135,7 @@ def device_for(training: Training) -> str:
 def runtime_for(training: Training) -> Runtime:
     """The runtime a training plan asks for; raises like `device_for`."""
     device = device_for(training)
-    return Runtime() if _plain(training, device) else Accelerated(training, device)
-
-
-def _plain(training: Training, device: str) -> bool:
-    return device == "cpu" and training.precision == "float32"
+    return Runtime(device) if training.precision == "float32" else Accelerated(training, device)
 
 
 def _accelerator(training: Training, device: str) -> Any:

@@ -60,7 +60,12 @@ class NodeProbe(Evaluator):
         )
         metrics = (("Macro-F1", "macro_f1"), ("Micro-F1", "micro_f1"), ("AUC", "auc"))
         return [
-            Score(title, getattr(scores, field).mean, getattr(scores, field).std, f"{name} labels")
+            Score(
+                title,
+                getattr(scores, field).mean,
+                getattr(scores, field).std,
+                f"{name} labels" if name.isdecimal() else name,
+            )
             for title, field in metrics
             for name, scores in found.items()
         ]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from contrast_core.embeddings import Embeddings
 from contrast_core.interfaces import Flow, PairSampler
 from contrast_core.pairs import Pairs
-from contrast_core.pairwise.additive import additive_scores
+from contrast_core.pairwise import additive_scores
 from contrast_core.relations import differing, learned, same
 from contrast_core.samplers.prototypes import Prototypes
 

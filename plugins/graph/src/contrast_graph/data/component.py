@@ -19,8 +19,8 @@ from contrast_graph.data.published import load_published
 class Nodes(Data):
     """A heterogeneous graph whose target nodes are to be embedded; a batch is always the whole graph.
 
-    Gives `graph` (a NodeGraph around a torch-geometric HeteroData), `sample` (N,) and, where labels are known,
-    `label` (N,) for evaluation.
+    Gives `graph` (a NodeGraph around a torch-geometric HeteroData) and `sample` (N,). Labels, -1 where unknown, are for
+    evaluators alone; no batch holds them.
 
     Args:
         path: None: the graph of functions, callees and parameters in the installed scientific libraries' source.
@@ -90,7 +90,7 @@ class Nodes(Data):
 
     def batch(self, items: Tensor) -> Flow:
         """The whole graph, whatever items are asked for."""
-        return {"graph": self.graph, "sample": torch.arange(len(self)), "label": self.graph.y}
+        return {"graph": self.graph, "sample": torch.arange(len(self))}
 
     @property
     def labels(self) -> Tensor:
