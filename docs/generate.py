@@ -1,4 +1,7 @@
-"""Make the parts of the documentation that come from the code: the README's plugin table, catalogue.md, commands.md.
+"""Make the parts of the documentation that come from elsewhere.
+
+The README's plugin table, catalogue.md and commands.md come from the code; measured tables come, as the benchmarks
+wrote them, from docs/evidence into the pages that show them.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit code 1 if one of them is not up to date
@@ -7,6 +10,7 @@ python docs/generate.py --check    exit code 1 if one of them is not up to date
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -18,6 +22,8 @@ from contrast_core.spec import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- plugins: made by docs/generate.py -->", "<!-- end of plugins -->"
+TABLE = re.compile(r"<!-- table (\S+) -->\n.*?<!-- end of table -->", re.DOTALL)
+SHOWING = ("docs/evidence.md", "docs/performance.md", "plugins/graph/README.md")
 
 
 def plugin_table() -> str:
@@ -34,6 +40,16 @@ def readme() -> str:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     return f"{before}{BEGIN}\n{plugin_table()}\n{END}{rest.split(END)[1]}"
+
+
+def with_tables(page: Path) -> str:
+    """A page with its measured tables as they stand in docs/evidence."""
+
+    def fresh(found: re.Match[str]) -> str:
+        table = (ROOT / "docs" / "evidence" / f"{found[1]}.md").read_text(encoding="utf-8").strip()
+        return f"<!-- table {found[1]} -->\n{table}\n<!-- end of table -->"
+
+    return TABLE.sub(fresh, page.read_text(encoding="utf-8"))
 
 
 def catalogue_page() -> str:
@@ -80,6 +96,7 @@ def main() -> None:
         ROOT / "README.md": readme(),
         ROOT / "docs" / "catalogue.md": catalogue_page(),
         ROOT / "docs" / "commands.md": commands_page(),
+        **{ROOT / page: with_tables(ROOT / page) for page in SHOWING},
     }
     stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in sys.argv[1:]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,8 @@ from contrast_core.embeddings import Embeddings
 from contrast_core.interfaces import Data, Encoder, Flow, Memory, Objective, Outputs, PairSampler, Term, View
 from contrast_core.pipeline import Pipeline, Weighted
 from contrast_core.recipe import Training, parse_recipe
+from contrast_core.training.fit import Trainer
+from contrast_core.training.position import Position
 from contrast_core.training.steps import Ordinary
 
 
@@ -121,10 +124,27 @@ def make(data: Data | None = None, step: Any = None, objective: Spread | None = 
     return Composition(parse_recipe(""), data or Rows(), pipeline, step or Ordinary(), Training(**training), {})
 
 
+def fit(
+    composition: Any,
+    folder: Path,
+    *,
+    stage: str = "",
+    stage_number: int = 0,
+    first_step: int = 0,
+    alarms: Sequence[str] = (),
+    resume: Mapping[str, Any] | None = None,
+    progress: Any = lambda *_: None,
+) -> tuple[int, list[str]]:
+    """Train one stage; the number of the last step and the alarms that were raised."""
+    position = Position(stage_number, first_step, alarms=list(alarms))
+    end = Trainer(composition, folder, stage=stage, position=position, resume=resume).run(progress)
+    return end.step, end.alarms
+
+
 @pytest.fixture
 def parts() -> SimpleNamespace:
-    """The classes above, and `make`."""
-    return SimpleNamespace(Rows=Rows, Noise=Noise, Net=Net, Last=Last, Spread=Spread, Seen=Seen, make=make)
+    """The classes above, `make` and `fit`."""
+    return SimpleNamespace(Rows=Rows, Noise=Noise, Net=Net, Last=Last, Spread=Spread, Seen=Seen, make=make, fit=fit)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import torch
 from contrast_core.errors import ContrastError
 from contrast_core.training.checkpoint import load_checkpoint
 from contrast_core.training.embedding import embed_all
-from contrast_core.training.fit import Trainer, fit
+from contrast_core.training.fit import Trainer
 from contrast_core.training.position import Position
 
 Losses = Callable[[Path], list[float]]
@@ -34,8 +34,8 @@ def made(folder: Path) -> Path:
 
 def test_every_step_is_recorded(parts: SimpleNamespace, tmp_path: Path) -> None:
     """Three steps an epoch; numbers go on from the stage before, whose lines stay."""
-    assert fit(parts.make(epochs=2), tmp_path, stage="one") == (6, [])
-    assert fit(parts.make(epochs=1), tmp_path, stage="two", stage_number=1, first_step=6, alarms=["a"])[0] == 9
+    assert parts.fit(parts.make(epochs=2), tmp_path, stage="one") == (6, [])
+    assert parts.fit(parts.make(epochs=1), tmp_path, stage="two", stage_number=1, first_step=6, alarms=["a"])[0] == 9
     found = lines(tmp_path)
     assert [line["step"] for line in found] == list(range(1, 10))
     assert [line["epoch"] for line in found] == [1, 1, 1, 2, 2, 2, 1, 1, 1]
@@ -47,7 +47,7 @@ def test_every_step_is_recorded(parts: SimpleNamespace, tmp_path: Path) -> None:
 @pytest.mark.parametrize("steps", [1, 4, 100])
 def test_a_number_of_steps_ends_training_in_the_middle(parts: SimpleNamespace, tmp_path: Path, steps: int) -> None:
     """With a checkpoint and a diagnosis at its end."""
-    done, _ = fit(parts.make(epochs=2, steps=steps, checkpoint_every=2), tmp_path)
+    done, _ = parts.fit(parts.make(epochs=2, steps=steps, checkpoint_every=2), tmp_path)
     assert done == min(6, steps) == len(lines(tmp_path))
     assert json.loads((tmp_path / "checkpoint.json").read_text())["step"] == done
     assert [line["step"] for line in lines(tmp_path, "diagnostics.jsonl")] == [done]
@@ -62,17 +62,17 @@ def test_resumed_training_is_bit_equal(
     options = {"workers": workers, "checkpoint_every": 2, "diagnose_every": 3, "schedule": "cosine"}
     straight, stopped = made(tmp_path / "a"), made(tmp_path / "b")
     whole = parts.make(parts.Rows(drawing=True), **options)
-    fit(whole, straight)
+    parts.fit(whole, straight)
 
     def interrupt(done: int, *_: Any) -> None:
         if done == stop:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(parts.make(parts.Rows(drawing=True), **options), stopped, progress=interrupt)
+        parts.fit(parts.make(parts.Rows(drawing=True), **options), stopped, progress=interrupt)
     torch.rand(17)
     again = parts.make(parts.Rows(drawing=True), **options)
-    fit(again, stopped, resume=load_checkpoint(stopped))
+    parts.fit(again, stopped, resume=load_checkpoint(stopped))
     assert lines(stopped) == lines(straight)
     assert lines(stopped, "diagnostics.jsonl") == lines(straight, "diagnostics.jsonl")
     for name, tensor in whole.pipeline.state_dict().items():
@@ -82,17 +82,17 @@ def test_resumed_training_is_bit_equal(
 def test_a_finished_training_is_finished_again_at_once(parts: SimpleNamespace, tmp_path: Path) -> None:
     """No step, no new file, the same weights."""
     first = parts.make(epochs=1)
-    fit(first, tmp_path)
+    parts.fit(first, tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     again = parts.make(epochs=1)
-    assert fit(again, tmp_path, resume=load_checkpoint(tmp_path)) == (3, [])
+    assert parts.fit(again, tmp_path, resume=load_checkpoint(tmp_path)) == (3, [])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert torch.equal(first.pipeline.encoder.layer.weight, again.pipeline.encoder.layer.weight)
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(parts: SimpleNamespace, tmp_path: Path) -> None:
     """Making the trainer says so and writes nothing."""
-    fit(parts.make(epochs=1), tmp_path)
+    parts.fit(parts.make(epochs=1), tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     state = load_checkpoint(tmp_path)
     with pytest.raises(ContrastError, match="does not fit this recipe: it was made with other settings"):
@@ -110,7 +110,7 @@ def test_a_loss_that_is_not_finite_stops_training(parts: SimpleNamespace, tmp_pa
     """The sentence names term and step; the last checkpoint is from before."""
     broken = parts.make(objective=parts.Spread(5, value), checkpoint_every=1)
     with pytest.raises(ContrastError, match=rf"^Step 5: The loss term 'spread' became {value}; training stopped\.$"):
-        fit(broken, tmp_path)
+        parts.fit(broken, tmp_path)
     state = load_checkpoint(tmp_path)
     assert state is not None
     assert state["done"] == 4 == len(lines(tmp_path))
@@ -121,9 +121,9 @@ def test_a_gradient_that_is_not_finite_never_reaches_a_checkpoint(parts: SimpleN
     """With clip_norm it is seen at once, without before the next checkpoint, which may be the last."""
     norm, weights = made(tmp_path / "norm"), made(tmp_path / "weights")
     with pytest.raises(ContrastError, match=r"^Step 3: The gradient's norm became nan; training stopped\.$"):
-        fit(parts.make(objective=parts.Spread(3, broken_gradient=True), clip_norm=1.0), norm)
+        parts.fit(parts.make(objective=parts.Spread(3, broken_gradient=True), clip_norm=1.0), norm)
     with pytest.raises(ContrastError, match=r"^Step 3: the parameter objectives.spread.centre became NaN or infinite"):
-        fit(parts.make(objective=parts.Spread(3, broken_gradient=True), steps=3, checkpoint_every=2), weights)
+        parts.fit(parts.make(objective=parts.Spread(3, broken_gradient=True), steps=3, checkpoint_every=2), weights)
     state = load_checkpoint(weights)
     assert state is not None
     assert state["done"] == 2
@@ -133,7 +133,7 @@ def test_clipping_bounds_the_update(parts: SimpleNamespace, tmp_path: Path) -> N
     """With plain SGD the step is at most learning rate times norm."""
     composition = parts.make(optimizer="sgd", momentum=0.0, learning_rate=1.0, clip_norm=1e-3, steps=1)
     before = [p.detach().clone() for p in composition.pipeline.parameters()]
-    fit(composition, tmp_path)
+    parts.fit(composition, tmp_path)
     moved = torch.cat([(p - q).flatten() for p, q in zip(composition.pipeline.parameters(), before, strict=True)])
     assert moved.norm().item() == pytest.approx(1e-3, rel=1e-3)
 
@@ -145,9 +145,9 @@ def test_diagnosing_does_not_change_training(
     """Random views, dropout, batch normalisation and random data included."""
     rare, often = made(tmp_path / "rare"), made(tmp_path / "often")
     first = parts.make(parts.Rows(drawing=True))
-    fit(first, rare)
+    parts.fit(first, rare)
     second = parts.make(parts.Rows(drawing=True), diagnose_every=every)
-    fit(second, often)
+    parts.fit(second, often)
     assert losses(rare) == losses(often)
     for name, tensor in first.pipeline.state_dict().items():
         assert torch.equal(tensor, second.pipeline.state_dict()[name]), name
@@ -188,9 +188,9 @@ def test_training_stops_when_patience_is_at_its_end(parts: SimpleNamespace, tmp_
     composition = parts.make(parts.Rows(whole=True), **options)
     composition.pipeline.views.clear()
     composition.pipeline.encoder.dropout.p = 0.0
-    assert fit(composition, tmp_path)[0] == 3
+    assert parts.fit(composition, tmp_path)[0] == 3
     assert [line["step"] for line in lines(tmp_path, "diagnostics.jsonl")] == [3]
-    assert fit(composition, tmp_path, resume=load_checkpoint(tmp_path))[0] == 3
+    assert parts.fit(composition, tmp_path, resume=load_checkpoint(tmp_path))[0] == 3
 
 
 def test_an_alarm_is_told_once_and_kept(parts: SimpleNamespace, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_an_alarm_is_told_once_and_kept(parts: SimpleNamespace, tmp_path: Path) 
     composition = parts.make(parts.Rows(whole=True), epochs=3, diagnose_every=1)
     torch.nn.init.zeros_(composition.pipeline.encoder.norm.weight)
     composition.pipeline.encoder.norm.weight.requires_grad_(False)
-    _, alarms = fit(composition, tmp_path, alarms=["earlier"])
+    _, alarms = parts.fit(composition, tmp_path, alarms=["earlier"])
     assert len(alarms) == 2
     assert alarms[0] == "earlier"
     assert "collapse" in alarms[1]
@@ -211,7 +211,7 @@ def test_an_alarm_is_told_once_and_kept(parts: SimpleNamespace, tmp_path: Path) 
 def test_too_few_items_are_refused(parts: SimpleNamespace, tmp_path: Path, whole: bool) -> None:
     """Before anything is written."""
     with pytest.raises(ContrastError, match=r"has 1 item\(s\): too few"):
-        fit(parts.make(parts.Rows(1, whole=whole)), tmp_path)
+        parts.fit(parts.make(parts.Rows(1, whole=whole)), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -224,5 +224,5 @@ def test_a_folder_that_vanishes_stops_training(parts: SimpleNamespace, tmp_path:
             folder.rename(tmp_path / "moved")
 
     with pytest.raises(ContrastError, match="is gone"):
-        fit(parts.make(checkpoint_every=4), folder, progress=remove)
+        parts.fit(parts.make(checkpoint_every=4), folder, progress=remove)
     assert not folder.exists()

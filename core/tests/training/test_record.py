@@ -15,7 +15,6 @@ import torch
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Term
 from contrast_core.training.checkpoint import load_checkpoint
-from contrast_core.training.fit import fit
 from contrast_core.training.record import Record, check_tensorboard
 
 
@@ -102,8 +101,8 @@ def test_after_a_resume_every_step_has_one_event(parts: SimpleNamespace, tmp_pat
 
     options = {"tensorboard": "on", "checkpoint_every": 2, "epochs": 2}
     with pytest.raises(KeyboardInterrupt):
-        fit(parts.make(**options), tmp_path, progress=interrupt)
-    fit(parts.make(**options), tmp_path, resume=load_checkpoint(tmp_path))
+        parts.fit(parts.make(**options), tmp_path, progress=interrupt)
+    parts.fit(parts.make(**options), tmp_path, resume=load_checkpoint(tmp_path))
     written = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     scalars = events(tmp_path).Scalars("loss")
     assert [each.step for each in scalars] == [1, 2, 3, 4, 5, 6]
@@ -113,7 +112,7 @@ def test_after_a_resume_every_step_has_one_event(parts: SimpleNamespace, tmp_pat
 def test_starting_over_forgets_old_events(parts: SimpleNamespace, tmp_path: Path) -> None:
     """Killed before the first checkpoint."""
     for _ in range(2):
-        fit(parts.make(tensorboard="on", epochs=1), tmp_path)
+        parts.fit(parts.make(tensorboard="on", epochs=1), tmp_path)
     assert [each.step for each in events(tmp_path).Scalars("loss")] == [1, 2, 3]
 
 

@@ -16,7 +16,6 @@ from contrast_core import runs
 from contrast_core.errors import ContrastError
 from contrast_core.recipe import Training
 from contrast_core.training.checkpoint import load_checkpoint
-from contrast_core.training.fit import fit
 from contrast_core.training.runtime import Runtime, device_for, moved, runtime_for
 
 PLAIN_RUN = """
@@ -59,17 +58,17 @@ def test_bf16_runs_through_accelerate_and_resumes_exactly(
     for folder in folders:
         folder.mkdir()
     options = {"epochs": 2, "checkpoint_every": 2, "clip_norm": 1.0}
-    fit(parts.make(**options), folders[0])
-    fit(parts.make(precision="bf16", **options), folders[1])
+    parts.fit(parts.make(**options), folders[0])
+    parts.fit(parts.make(precision="bf16", **options), folders[1])
 
     def stop(done: int, *_: object) -> None:
         if done == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(parts.make(precision="bf16", **options), folders[2], progress=stop)
-    fit(parts.make(precision="bf16", **options), folders[2], resume=load_checkpoint(folders[2]))
-    fit(parts.make(**options), folders[3])
+        parts.fit(parts.make(precision="bf16", **options), folders[2], progress=stop)
+    parts.fit(parts.make(precision="bf16", **options), folders[2], resume=load_checkpoint(folders[2]))
+    parts.fit(parts.make(**options), folders[3])
     assert all(map(math.isfinite, losses(folders[1])))
     assert losses(folders[1]) != losses(folders[0])
     assert losses(folders[2]) == losses(folders[1])

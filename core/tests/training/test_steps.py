@@ -16,7 +16,6 @@ from contrast_core.interfaces import Flow, Step, Term
 from contrast_core.pipeline import Pipeline, Weighted
 from contrast_core.recipe import Group, Training
 from contrast_core.training.context import Context
-from contrast_core.training.fit import fit
 from contrast_core.training.optimiser import Schedule, optimiser_for
 from contrast_core.training.runtime import Runtime
 from contrast_core.training.steps import Ordinary
@@ -69,7 +68,7 @@ class Turns(Step):
 
 def test_a_step_may_update_groups_in_turn(parts: SimpleNamespace, tmp_path: Path) -> None:
     """Gradients of the waiting group are kept; Adam's memory does not move the other group."""
-    assert fit(parts.make(step=Turns(), groups=GROUPS, epochs=1), tmp_path)[0] == 3
+    assert parts.fit(parts.make(step=Turns(), groups=GROUPS, epochs=1), tmp_path)[0] == 3
 
 
 def test_two_updates_in_a_step_are_one_step_of_the_schedule(parts: SimpleNamespace, tmp_path: Path) -> None:
@@ -81,7 +80,7 @@ def test_two_updates_in_a_step_are_one_step_of_the_schedule(parts: SimpleNamespa
             rates.append(context.optimizer.param_groups[0]["lr"])
             return super().run(context, batch)
 
-    fit(parts.make(step=Watching(), groups=GROUPS, epochs=2, schedule="cosine", learning_rate=1.0), tmp_path)
+    parts.fit(parts.make(step=Watching(), groups=GROUPS, epochs=2, schedule="cosine", learning_rate=1.0), tmp_path)
     assert rates == pytest.approx([(1 + math.cos(math.pi * t / 6)) / 2 for t in range(6)])
 
 
@@ -108,6 +107,6 @@ def test_when_a_memory_sees_a_step(parts: SimpleNamespace, tmp_path: Path, when:
     seen = parts.Seen("last")
     pipeline = Pipeline({}, parts.Net(), {}, {"last": parts.Last(when)}, {"seen": seen},
                         {"spread": Weighted(parts.Spread(), 1.0)})  # fmt: skip
-    fit(evolve(composition, pipeline=pipeline), tmp_path)
+    parts.fit(evolve(composition, pipeline=pipeline), tmp_path)
     assert [len(each) for each in seen.seen] == expected
     assert sorted(pipeline.memories["last"].samples.tolist()) == list(range(12))

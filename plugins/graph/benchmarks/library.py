@@ -90,7 +90,7 @@ def main() -> None:
         for title in RECIPES:
             found.setdefault(title, []).append(trained(title, seed))
             print(title, seed, {k: round(v, 1) for k, v in found[title][-1].items() if k in COLUMNS}, flush=True)
-    lines = [f"Made by `python plugins/graph/benchmarks/library.py --seeds {given.seeds} --out {given.out.name}`.", ""]
+    lines = [f"Made by `python plugins/graph/benchmarks/library.py --seeds {given.seeds} --out {given.out}`.", ""]
     lines += [f"| default graph | {' | '.join(COLUMNS)} |", "|---" * (1 + len(COLUMNS)) + "|"]
     for title, all_scores in found.items():
         lines.append(f"| {title} | {' | '.join(cell([s[c] for s in all_scores]) for c in COLUMNS)} |")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -168,20 +168,3 @@ class Trainer:
             reason = " ".join(str(error).split())[:300]
             raise ContrastError(f"The checkpoint in {self.folder} does not fit this recipe: {reason}.") from error
         self._resumed = state
-
-
-def fit(
-    composition: Composition,
-    folder: Path,
-    *,
-    stage: str = "",
-    stage_number: int = 0,
-    first_step: int = 0,
-    alarms: Sequence[str] = (),
-    resume: Mapping[str, Any] | None = None,
-    progress: Progress = lambda *_: None,
-) -> tuple[int, list[str]]:
-    """Train a prepared pipeline; returns the number of the last step and the alarms that were raised. See `Trainer`."""
-    position = Position(stage_number, first_step, alarms=list(alarms))
-    end = Trainer(composition, folder, stage=stage, position=position, resume=resume).run(progress)
-    return end.step, end.alarms
