@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from attrs import asdict
 from safetensors.torch import save_file
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from contrast_core import runfolder
@@ -77,7 +78,9 @@ def write_results(folder: Path, composition: Composition) -> dict[str, list[Scor
     """Embed everything, evaluate it, write both; the same bits right after training and at any later time."""
     seed_everything(composition.training.seed)
     table = embed_all(composition.pipeline, composition.data, composition.training.batch_size)
-    scores = {name: _scores(name, evaluator, table, composition) for name, evaluator in composition.evaluators.items()}
+    # scikit-learn has threads of its own, which would not keep to the plan's number.
+    with threadpool_limits(torch.get_num_threads()):
+        scores = {name: _scores(name, each, table, composition) for name, each in composition.evaluators.items()}
     lines = [{"evaluator": name, **asdict(score)} for name, found in scores.items() for score in found]
     write_text(folder / "evaluation.json", json.dumps(lines, indent=2) + "\n")
     _save_tensors(folder / "embedding.safetensors", {**table.fields, **table.columns})

@@ -48,7 +48,7 @@ def place(run: Run) -> Place | None:
         return Place(rows, np.zeros((len(z), 2)), "nothing: all rows are equal")
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn brings it
+    from threadpoolctl import threadpool_limits
 
     reduced = PCA(min(50, *z.shape), svd_solver="full").fit_transform(z)
     if len(z) < 10:
