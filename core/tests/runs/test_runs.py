@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
 
 from contrast_core import runs
-from contrast_core.embeddings import Embeddings
 from contrast_core.errors import ContrastError
-from contrast_core.interfaces import Data, Encoder, Evaluator, Flow, Memory, Objective, Outputs, Score, Term
-from contrast_core.recipe import parse_recipe
-from contrast_core.registry import Plugin, Registry
-from contrast_core.settings import as_settings
-from contrast_core.spec import API, Component, Manifest
+from contrast_core.registry import Registry
+
 
 def about(folder: Path) -> dict[str, Any]:
     """run.json."""
