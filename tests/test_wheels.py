@@ -18,7 +18,7 @@ PACKAGES = {
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_wheel_is_complete(package: str, tmp_path: Path) -> None:
-    """Every tracked file under src is in the wheel, with licence and entry point."""
+    """Every file under src is in the wheel, with licence and entry point."""
     folder = ROOT / package
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)

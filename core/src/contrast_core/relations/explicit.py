@@ -11,8 +11,24 @@ from contrast_core.relations.algebra import List, Relation
 from contrast_core.relations.block import Block
 
 
+class _Weighted(Relation):
+    """What relations with a list of pairs share: whether their weights, if any, are 0/1 and carry gradients."""
+
+    weight: Tensor | None
+
+    @property
+    def binary(self) -> bool:  # type: ignore[override]
+        """Whether all weights are 1, or none were given."""
+        return self.weight is None or self.weight.dtype == torch.bool
+
+    @property
+    def differentiable(self) -> bool:  # type: ignore[override]
+        """Whether the weights carry gradients."""
+        return self.weight is not None and self.weight.requires_grad
+
+
 @frozen(eq=False, repr=False)
-class Edges(Relation):
+class Edges(_Weighted):
     """R_ij = w_e for a listed edge e = (i, j), else 0; every pair at most once."""
 
     i: Tensor
@@ -34,16 +50,6 @@ class Edges(Relation):
             raise ValueError(f"There are {len(self.i)} edges but weights of shape {tuple(self.weight.shape)}.")
         if self.weight is not None:
             refuse_negative("Weights of edges", self.weight)
-
-    @property
-    def binary(self) -> bool:  # type: ignore[override]
-        """Whether no weights were given."""
-        return self.weight is None or self.weight.dtype == torch.bool
-
-    @property
-    def differentiable(self) -> bool:  # type: ignore[override]
-        """Whether the weights carry gradients."""
-        return self.weight is not None and self.weight.requires_grad
 
     def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
         """Raise ValueError if an edge points outside of the tables."""
@@ -73,7 +79,7 @@ class Edges(Relation):
 
 
 @frozen(eq=False, repr=False)
-class Listed(Relation):
+class Listed(_Weighted):
     """Edges sorted by (i, j): the form in which the engine evaluates short relations."""
 
     i: Tensor
@@ -87,16 +93,6 @@ class Listed(Relation):
         """Sort a list without repetitions; `candidates` is their number m."""
         key, order = (i * candidates + j).sort()
         return cls(i[order], j[order], key, None if weight is None else weight[order], candidates)
-
-    @property
-    def binary(self) -> bool:  # type: ignore[override]
-        """Whether all weights are 1."""
-        return self.weight is None or self.weight.dtype == torch.bool
-
-    @property
-    def differentiable(self) -> bool:  # type: ignore[override]
-        """Whether the weights carry gradients."""
-        return self.weight is not None and self.weight.requires_grad
 
     def weigh(self, block: Block) -> Tensor:
         """Write the listed pairs into an empty tile; look up any other set of pairs."""
