@@ -1,0 +1,24 @@
+"""Recipes."""
+
+from __future__ import annotations
+
+from contrast_core.spec import RecipeFile
+
+
+def _recipe(name: str, summary: str, paper: str) -> RecipeFile:
+    return RecipeFile(f"core/{name}", "contrast_core", f"recipes/{name}.toml", summary, paper)
+
+
+RECIPES = (
+    _recipe("digits-simclr", "SimCLR on handwritten digits.", "SimCLR, ICML 2020, arXiv 2002.05709"),
+    _recipe(
+        "digits-moco",
+        "MoCo on handwritten digits: a momentum teacher and a queue.",
+        "MoCo, CVPR 2020, arXiv 1911.05722",
+    ),
+    _recipe(
+        "digits-supcon",
+        "SupCon on handwritten digits, with the labels of the training half.",
+        "SupCon, NeurIPS 2020, arXiv 2004.11362",
+    ),
+)
