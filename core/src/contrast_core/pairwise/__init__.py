@@ -2,7 +2,7 @@
 
 With similarities s_ij, temperature t, logits l_ij = s_ij / t and weights w_ij of a relation:
 
-    logsumexp     log sum_j w_ij exp(l_ij)
+    logsumexp     log sum_j w_ij exp(l_ij)                  two_sided_logsumexp: by rows and by columns in one pass
     weighted_sum  (sum_j w_ij l_ij, sum_j w_ij)          mean: their quotient          weight: the second alone
     softmax_mean  sum_j p_ij f(s_ij), p_ij = w_ij exp(l_ij) / sum_k w_ik exp(l_ik)
     sum_of        sum_j w_ij f(s_ij)
@@ -25,6 +25,7 @@ from contrast_core.pairwise.statistics import (
     softmax_mean,
     sum_of,
     topk,
+    two_sided_logsumexp,
     weight,
     weighted_sum,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "softmax_mean",
     "sum_of",
     "topk",
+    "two_sided_logsumexp",
     "weight",
     "weighted_sum",
 ]

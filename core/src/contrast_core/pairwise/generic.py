@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from contrast_core.embeddings import Embeddings
-from contrast_core.pairwise.tiles import Tiles, spans
+from contrast_core.pairwise.tiles import spans
 from contrast_core.relations import Block, Relation
 from contrast_core.similarity import Rows, Similarity
 
@@ -88,12 +88,8 @@ class Problem:
         return self.side is None and n * m <= SMALL
 
     def by_hand(self) -> bool:
-        """Whether the hand-written functions apply and are worth it."""
-        return self.similarity.bilinear and not self.relation.differentiable and not self.is_small()
-
-    def tiles(self, side: int) -> Tiles:
-        """The relation in tiles."""
-        return Tiles(self.anchors, self.candidates, self.relation, self.side or side)
+        """Whether the hand-written functions apply."""
+        return self.similarity.bilinear and not self.relation.differentiable
 
     def rows_at_once(self) -> int:
         """How many anchors a block holds."""

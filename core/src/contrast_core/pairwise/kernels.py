@@ -1,133 +1,257 @@
-"""Hand-written statistics for logits l_ij = a_i . c_j: tiles are formed, used and forgotten, forward and backward.
+"""log sum_j w_ij exp(scale a_i . c_j) by hand: tiles are formed, used and forgotten, forward and backward.
 
-Saved for backward are only a few tables and one number a row: O((n + m) d). The temperature, the normalisation and
-everything else that turns embeddings into `a` and `c` is ordinary autograd outside of these functions.
+Kept for backward are the tables, one number a row, and as many finished tiles as fit into a fixed budget; the others
+are computed again. The temperature, the normalisation and everything else that turns embeddings into `a` and `c` is
+ordinary autograd outside of here.
 
-What decides the time, per entry of a tile in a core's own cache: a product with d = 64 costs 1.3 ns, exp 0.7, a
-comparison that writes booleans 0.4-0.8 but one that writes bytes 0.05, masked_fill with a scattered mask 4, and a
-multiplication by bytes 0.1. Hence masks are bytes and are multiplied.
+With E_ij = exp(l_ij), sums S_i = sum_j w_ij E_ij and upstream g_i: dl_ij = g_i w_ij E_ij / S_i. One table with itself has
+E = E^T, so half of the tiles do: M = E * (w g/S + (w g/S)^T) and dz = scale M z. Two tables with sums of both sides need
+one pass, not two: M = w E * (g_i/S_i + h_j/T_j).
+
+In numbers of products n m d: rows 1 forward and 3 backward; both sides of two tables the same; one table 1/2 and 3/2.
+A power of two takes a third of the time of exp and is as exact, so logits carry a factor log2(e).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from contrast_core.pairwise.plan import Plan, erase, plain
+from contrast_core.pairwise.running import running_gradients, running_logsumexp
 from contrast_core.pairwise.second import differentiable_gradients
-from contrast_core.pairwise.tiles import Tiles, spans
+from contrast_core.pairwise.tiles import Tile, buffer_for, shaped
 from contrast_core.relations.algebra import related
 
 SAFE_EXPONENT = 40.0
-"""exp(+-40) times any number of rows stays far inside float32, so smaller logits need no shift by a maximum."""
+"""exp(+-40) times any number of rows stays far inside float32, so smaller logits need no shift."""
 FAINT = 1e-20
-"""A sum of exponentials below this comes from very small weights and is computed again, with the shift."""
+"""A sum below this, of small weights or of logits far below the bound, is computed again with a maximum for each row."""
+KEPT_BYTES = 48 * 2**20
+"""Memory for finished tiles that the backward pass then need not compute again."""
+LOG2E = math.log2(math.e)
 
 
 def largest_logit(a: Tensor, c: Tensor) -> float:
     """An upper bound of |a_i . c_j| by Cauchy and Schwarz."""
     if not len(a) or not len(c):
         return 0.0
-    return float(a.detach().norm(dim=1).amax() * c.detach().norm(dim=1).amax())
+    largest = torch.linalg.vector_norm(a.detach(), dim=1).amax()
+    other = largest if c is a else torch.linalg.vector_norm(c.detach(), dim=1).amax()
+    return float(largest * other)
+
+
+class Sums(NamedTuple):
+    """What a forward pass finds: sums of exp(l - shift) by row and perhaps by column, and finished tiles."""
+
+    rows: Tensor
+    columns: Tensor | None
+    kept: dict[tuple[int, int], Tensor]
+    fractions: bool
 
 
 class LogSumExp(torch.autograd.Function):
-    """y_i = log sum_j w_ij exp(a_i . c_j), -inf for a row without related candidates.
-
-    Backward: with p_ij = w_ij exp(a_i . c_j - y_i), da_i = g_i sum_j p_ij c_j and dc_j = sum_i g_i p_ij a_i.
-    """
+    """(log sum_j w_ij exp(l_ij), log sum_i w_ij exp(l_ij) or None); -inf where nobody is related."""
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, c: Tensor, tiles: Tiles) -> Tensor:
-        """Sums of exponentials by tiles, with a running maximum where logits may be large."""
-        # Written this way round a bound of NaN, from embeddings of NaN, counts as large.
-        result = _log_of_sums(a, c, tiles) if largest_logit(a, c) <= SAFE_EXPONENT else None
-        ctx.bounded = result is not None
-        if result is None:
-            result = _log_of_shifted_sums(a, c, tiles)
-        ctx.save_for_backward(a, c, result)
-        ctx.tiles = tiles
-        return result
+    def forward(ctx: Any, a: Tensor, c: Tensor, plan: Plan) -> tuple[Tensor, Tensor | None]:
+        """Sums by tiles; with a running maximum where one shift does not do for all rows."""
+        ctx.plan, ctx.kept = plan, {}
+        ctx.set_materialize_grads(False)
+        wanted = any(ctx.needs_input_grad[:2])
+        bound = abs(plan.scale) * largest_logit(a, c)
+        shift = max(0.0, bound - SAFE_EXPONENT)
+        # A bound of NaN, from embeddings of NaN, fails every comparison and goes the other way.
+        found = _sums(a, c, plan, shift, KEPT_BYTES if wanted else 0) if bound < math.inf else None
+        ctx.shift = shift if found is not None and _is_exact(found, shift) else None
+        if found is None or ctx.shift is None:
+            rows = running_logsumexp(a, c, plan.whole())
+            columns = running_logsumexp(c, a, plan.turned().whole()) if plan.sides == "both" else None
+            ctx.save_for_backward(a, c, rows, columns)
+            return rows, columns
+        ctx.kept = found.kept
+        ctx.save_for_backward(a, c, found.rows, found.columns)
+        return found.rows.log() + shift, None if found.columns is None else found.columns.log() + shift
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        """Recompute each tile and use it twice."""
-        a, c, result = ctx.saved_tensors
-        tiles: Tiles = ctx.tiles
-        tiles.refuse_changes()
+    def backward(ctx: Any, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Finish or recompute each tile and use it for both tables."""
+        a, c, rows, columns = ctx.saved_tensors
+        plan: Plan = ctx.plan
+        plan.weights.refuse_changes()
+        g = upstream[0] if upstream[0] is not None else torch.zeros_like(rows)
+        h = None if columns is None else upstream[1] if upstream[1] is not None else torch.zeros_like(columns)
         if torch.is_grad_enabled():
-            return *differentiable_gradients(lambda a, c: _dense_log_of_sums(a, c, tiles), (a, c), upstream), None
-        of_a, of_c = ctx.needs_input_grad[:2]
-        empty = result == -math.inf
-        upstream = upstream.masked_fill(empty, 0.0)[:, None]
-        result = result.masked_fill(empty, 0.0)[:, None]
-        # Where exp(l) and exp(-y) are both safe, the row's factor is left out of the tile and applied to the tables.
-        factor = upstream * torch.exp(-result) if ctx.bounded else upstream
-        weighted = a * factor
-        da, dc = torch.zeros_like(a), torch.zeros_like(c)
-        buffer = tiles.buffer(a)
+            return *differentiable_gradients(lambda a, c: _dense(a, c, plan), (a, c), (g, h)), None
+        wanted = ctx.needs_input_grad[:2]
         with torch.autocast(a.device.type, enabled=False):
-            for rows in spans(len(a), tiles.side):
-                for columns in spans(len(c), tiles.side):
-                    tile, weights = tiles.product(a, c, rows, columns, buffer), tiles.weights(rows, columns)
-                    if not ctx.bounded:
-                        tile = _without_unrelated(tile.sub_(result[rows]), weights)
-                    tile = _weigh(tile.exp_(), weights)
-                    if of_a:
-                        da[rows].addmm_(tile, c[columns])
-                    if of_c:
-                        dc[columns].addmm_(tile.T, weighted[rows])
-        return da.mul_(factor) if of_a else None, dc if of_c else None, None
+            if ctx.shift is None:
+                found = running_gradients(a, c, plan.whole(), rows, g, wanted)
+                if columns is not None and h is not None:
+                    other = running_gradients(c, a, plan.turned().whole(), columns, h, wanted[::-1])
+                    for ours, theirs in zip(found, other[::-1], strict=True):
+                        if ours is not None and theirs is not None:
+                            ours += theirs
+                return *found, None
+            factors = _quotient(g, rows), None if h is None or columns is None else _quotient(h, columns)
+            return *_gradients(a, c, plan, ctx.shift, factors, wanted, ctx.kept), None
 
 
-def _weigh(tile: Tensor, weights: Tensor) -> Tensor:
-    """tile * weights in place; the tile is finite wherever it comes to this."""
-    return tile.mul_(weights.view(torch.uint8) if weights.dtype == torch.bool else weights.to(tile.dtype))
+def _is_exact(found: Sums, shift: float) -> bool:
+    """Whether every sum kept its digits."""
+    if not (found.fractions or shift):
+        return True
+    sums = [found.rows] if found.columns is None else [found.rows, found.columns]
+    return all(not len(total) or float(total.amin()) >= FAINT for total in sums)
 
 
-def _without_unrelated(logits: Tensor, weights: Tensor) -> Tensor:
-    """-inf where unrelated, in place, so that what is large there can't overflow."""
-    return torch.where(related(weights), logits, logits.new_tensor(-math.inf), out=logits)
+def _quotient(upstream: Tensor, total: Tensor) -> Tensor:
+    """g / S, 0 for an empty row."""
+    return torch.where(total > 0, upstream / total, 0.0)
 
 
-def _log_of_sums(a: Tensor, c: Tensor, tiles: Tiles) -> Tensor | None:
-    """The statistic of small logits; None if weights turn out to be so small that precision is lost."""
-    total, buffer, fractions = a.new_zeros(len(a)), tiles.buffer(a), False
-    for rows in spans(len(a), tiles.side):
-        for columns in spans(len(c), tiles.side):
-            tile, weights = tiles.product(a, c, rows, columns, buffer), tiles.weights(rows, columns)
-            fractions |= weights.is_floating_point()
-            total[rows] += _weigh(tile.exp_(), weights).sum(1)
-    if fractions and len(total) and not float(total.amin()) >= FAINT:
-        return None
-    return total.log()
+def _powers(a: Tensor, c: Tensor, plan: Plan, rows: slice, columns: slice, shift: float, tile: Tensor) -> Tensor:
+    """exp(l - shift) of a tile, 0 at its exceptions."""
+    # With beta = 0 the tile's old content is not read.
+    torch.addmm(tile, a[rows], c[columns].T, beta=0, alpha=plan.scale * LOG2E, out=tile)
+    if shift:
+        tile.sub_(shift * LOG2E)
+    tile.exp2_()
+    places = plan.weights.exceptions(rows, columns)
+    return tile if places is None else erase(tile, places)
 
 
-def _log_of_shifted_sums(a: Tensor, c: Tensor, tiles: Tiles) -> Tensor:
-    """The statistic of any logits, by a running maximum over the related ones."""
-    result, buffer = a.new_empty(len(a)), tiles.buffer(a)
-    for rows in spans(len(a), tiles.side):
-        total = a.new_zeros(rows.stop - rows.start)
-        top = torch.full_like(total, -math.inf)
-        for columns in spans(len(c), tiles.side):
-            weights = tiles.weights(rows, columns)
-            logits = _without_unrelated(tiles.product(a, c, rows, columns, buffer), weights)
-            higher = torch.maximum(top, logits.amax(1))
-            # A row may have met no candidate yet; -inf - -inf would be NaN.
-            shift = torch.where(higher == -math.inf, 0.0, higher)
-            total *= torch.exp(top - shift)
-            total += _weigh(logits.sub_(shift[:, None]).exp_(), weights).sum(1)
-            top = higher
-        result[rows] = total.log() + torch.where(top == -math.inf, 0.0, top)
-    return result
+def _sums(a: Tensor, c: Tensor, plan: Plan, shift: float, budget: int) -> Sums:
+    threads = max(1, plan.threads)
+
+    def work(tiles: Sequence[Tile]) -> Sums:
+        row_sums = a.new_zeros(len(a))
+        column_sums = a.new_zeros(len(c)) if plan.sides == "both" else None
+        if not tiles:
+            return Sums(row_sums, column_sums, {}, False)
+        buffer = spare = None
+        kept: dict[tuple[int, int], Tensor] = {}
+        room, fractions = budget // threads // a.element_size(), False
+        for rows, columns in tiles:
+            size = (rows.stop - rows.start) * (columns.stop - columns.start)
+            if keep := room >= size:
+                room -= size
+                tile = a.new_empty((rows.stop - rows.start, columns.stop - columns.start))
+            else:
+                buffer = buffer_for(a, plan.rows, plan.columns) if buffer is None else buffer
+                tile = shaped(buffer, rows, columns)
+            _powers(a, c, plan, rows, columns, shift, tile)
+            weights = plan.weights.of(rows, columns)
+            fractions |= weights is not None and weights.is_floating_point()
+            if plan.sides != "half":
+                if weights is not None:
+                    tile.mul_(plain(weights, tile.dtype))
+                row_sums[rows] += tile.sum(1)
+                if column_sums is not None:
+                    column_sums[columns] += tile.sum(0)
+            else:
+                ends = [(rows, 1, weights)]
+                if rows.start != columns.start:
+                    ends.append((columns, 0, plan.weights.transposed(rows, columns)))
+                for at, dimension, each in ends:
+                    seen = tile
+                    if each is not None:
+                        spare = buffer_for(a, plan.rows, plan.columns) if spare is None else spare
+                        seen = torch.mul(tile, plain(each, tile.dtype), out=shaped(spare, rows, columns))
+                    row_sums[at] += seen.sum(dimension)
+            if keep:
+                kept[rows.start, columns.start] = tile
+        return Sums(row_sums, column_sums, kept, fractions)
+
+    first, *others = plan.shared(work)
+    for other in others:
+        first.rows.add_(other.rows)
+        if first.columns is not None and other.columns is not None:
+            first.columns.add_(other.columns)
+        first.kept.update(other.kept)
+    plan.summed(first.rows, *([] if first.columns is None else [first.columns]))
+    fractions = first.fractions or any(other.fractions for other in others)
+    return Sums(first.rows, first.columns, first.kept, fractions)
 
 
-def _dense_log_of_sums(a: Tensor, c: Tensor, tiles: Tiles) -> Tensor:
+def _gradients(
+    a: Tensor,
+    c: Tensor,
+    plan: Plan,
+    shift: float,
+    factors: tuple[Tensor, Tensor | None],
+    wanted: tuple[bool, bool],
+    kept: dict[tuple[int, int], Tensor],
+) -> tuple[Tensor | None, Tensor | None]:
+    of_rows, of_columns = factors
+    half = plan.sides == "half"
+    # Sums of rows alone: the row's factor is left out of the tile and applied to the tables.
+    weighted = a * of_rows[:, None] if plan.sides == "rows" else a
+
+    def work(tiles: Sequence[Tile]) -> tuple[Tensor | None, Tensor | None]:
+        da = torch.zeros_like(a) if wanted[0] or half else None
+        dc = da if half else torch.zeros_like(c) if wanted[1] else None
+        buffer = spare = None
+        for rows, columns in tiles:
+            tile = kept.pop((rows.start, columns.start), None)
+            weights = plan.weights.of(rows, columns) if tile is None or half else None
+            if tile is None:
+                buffer = buffer_for(a, plan.rows, plan.columns) if buffer is None else buffer
+                tile = _powers(a, c, plan, rows, columns, shift, shaped(buffer, rows, columns))
+                if weights is not None and not half:
+                    tile.mul_(plain(weights, tile.dtype))
+            if plan.sides != "rows":
+                spare = buffer_for(a, plan.rows, plan.columns) if spare is None else spare
+                other = plan.weights.transposed(rows, columns) if half and weights is not None else None
+                theirs = of_rows if of_columns is None else of_columns
+                factor = shaped(spare, rows, columns)
+                tile.mul_(_factor(of_rows[rows, None], theirs[columns], weights if half else None, other, factor))
+            if da is not None:
+                da[rows].addmm_(tile, c[columns])
+            if dc is not None and not (half and rows.start == columns.start):
+                dc[columns].addmm_(tile.T, weighted[rows])
+        return da, dc
+
+    (da, dc), *others = plan.shared(work)
+    for other_a, other_c in others:
+        if da is not None and other_a is not None:
+            da.add_(other_a)
+        if dc is not None and other_c is not None and not half:
+            dc.add_(other_c)
+    if half:
+        dc = None
+    if da is not None:
+        da.mul_(of_rows[:, None] * plan.scale if plan.sides == "rows" else plan.scale)
+    if dc is not None:
+        dc.mul_(plan.scale)
+    plan.summed(*(part for part in (da, dc) if part is not None))
+    return da, dc
+
+
+def _factor(ours: Tensor, theirs: Tensor, weights: Tensor | None, other: Tensor | None, out: Tensor) -> Tensor:
+    """ours w_ij + theirs w_ji in a tile."""
+    if weights is None and other is None:
+        return torch.add(ours, theirs, out=out)
+    torch.mul(ours, 1 if weights is None else plain(weights, out.dtype), out=out) if weights is not None else out.copy_(
+        ours.expand_as(out)
+    )
+    return out.addcmul_(theirs.expand_as(out), plain(other, out.dtype)) if other is not None else out.add_(theirs)
+
+
+def _dense(a: Tensor, c: Tensor, plan: Plan) -> tuple[Tensor, Tensor | None]:
     """The statistic by plain autograd."""
-    weights = tiles.everything()
-    shares, shift = exponentials(a @ c.T, weights, bounded=False)
+    weights = plan.dense(a)
+    logits = plan.scale * (a @ c.T)
+    rows = _dense_rows(logits, weights)
+    return rows, _dense_rows(logits.T, weights.T) if plan.sides == "both" else None
+
+
+def _dense_rows(logits: Tensor, weights: Tensor) -> Tensor:
+    shares, shift = exponentials(logits, weights, bounded=False)
     return log_of(shares.sum(1), shift)
 
 
@@ -151,66 +275,3 @@ def log_of(total: Tensor, shift: Tensor) -> Tensor:
     # The 0 is set aside before, so that no infinite slope meets a gradient of 0.
     empty = total == 0
     return (total.masked_fill(empty, 1.0).log() + shift).masked_fill(empty, -math.inf)
-
-
-class WeightedSum(torch.autograd.Function):
-    """(sum_j w_ij a_i . c_j, sum_j w_ij), the second without gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, c: Tensor, tiles: Tiles) -> tuple[Tensor, Tensor]:
-        """a_i . (sum_j w_ij c_j): one product of weights and candidates a tile, no similarities."""
-        mixed, total, buffer = torch.zeros_like(a), a.new_zeros(len(a)), tiles.buffer(a)
-        for rows in spans(len(a), tiles.side):
-            for columns in spans(len(c), tiles.side):
-                weights = tiles.matrix(rows, columns, buffer)
-                mixed[rows].addmm_(weights, c[columns])
-                total[rows] += weights.sum(1)
-        ctx.save_for_backward(a, c, mixed)
-        ctx.tiles = tiles
-        ctx.mark_non_differentiable(total)
-        return (a * mixed).sum(1), total
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        """The mixtures are the anchors' gradient; the candidates' takes the weights once more."""
-        a, c, mixed = ctx.saved_tensors
-        tiles: Tiles = ctx.tiles
-        tiles.refuse_changes()
-        if torch.is_grad_enabled():
-            weights = tiles.everything().to(a.dtype)
-            return *differentiable_gradients(lambda a, c: (weights * (a @ c.T)).sum(1), (a, c), upstream), None
-        dc = None
-        if ctx.needs_input_grad[1]:
-            dc, scaled, buffer = torch.zeros_like(c), a * upstream[:, None], tiles.buffer(a)
-            with torch.autocast(a.device.type, enabled=False):
-                for rows in spans(len(a), tiles.side):
-                    for columns in spans(len(c), tiles.side):
-                        dc[columns].addmm_(tiles.matrix(rows, columns, buffer).T, scaled[rows])
-        return mixed * upstream[:, None] if ctx.needs_input_grad[0] else None, dc, None
-
-
-class ListedSum(torch.autograd.Function):
-    """sum_e w_e a_i(e) . c_j(e) over listed pairs e = (i, j), by anchor, with given weights (p,)."""
-
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, c: Tensor, i: Tensor, j: Tensor, weights: Tensor) -> Tensor:
-        """a_i . (sum_e w_e c_j(e)), so that no products of listed rows are kept."""
-        mixed = torch.zeros_like(a).index_add_(0, i, c.index_select(0, j).mul_(weights[:, None]))
-        ctx.save_for_backward(a, c, mixed, i, j, weights)
-        return (a * mixed).sum(1)
-
-    @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        """The same sum from the candidates' side."""
-        a, c, mixed, i, j, weights = ctx.saved_tensors
-        if torch.is_grad_enabled():
-
-            def dense(a: Tensor, c: Tensor) -> Tensor:
-                return a.new_zeros(len(a)).index_add(0, i, (a[i] * c[j]).sum(1) * weights)
-
-            return *differentiable_gradients(dense, (a, c), upstream), None, None, None
-        dc = None
-        if ctx.needs_input_grad[1]:
-            rows = (a * upstream[:, None]).index_select(0, i).mul_(weights[:, None])
-            dc = torch.zeros_like(c).index_add_(0, j, rows)
-        return mixed * upstream[:, None] if ctx.needs_input_grad[0] else None, dc, None, None, None

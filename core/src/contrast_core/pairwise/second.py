@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 
 def differentiable_gradients(
-    function: Callable[..., Tensor], inputs: tuple[Tensor, ...], upstream: Tensor
+    function: Callable[..., Tensor | Sequence[Tensor | None]],
+    inputs: tuple[Tensor, ...],
+    upstream: Tensor | Sequence[Tensor | None],
 ) -> tuple[Tensor | None, ...]:
     """The gradients of the dense `function` at `inputs`, as a graph that can be differentiated again.
 
     A recomputing backward pass has no derivative of its own, and to return one that silently lacks a part would be
     wrong; so `create_graph=True` costs the memory of the dense way, and is exact.
     """
+    gradients = [upstream] if isinstance(upstream, Tensor) else [g for g in upstream if g is not None]
     wanted = [tensor for tensor in inputs if tensor.requires_grad]
-    with torch.enable_grad(), torch.autocast(upstream.device.type, enabled=False):
-        found = iter(torch.autograd.grad(function(*inputs), wanted, upstream, create_graph=True))
+    with torch.enable_grad(), torch.autocast(inputs[0].device.type, enabled=False):
+        values = function(*inputs)
+        outputs = [values] if isinstance(values, Tensor) else [value for value in values if value is not None]
+        found = iter(torch.autograd.grad(outputs, wanted, gradients, create_graph=True))
     return tuple(next(found) if tensor.requires_grad else None for tensor in inputs)

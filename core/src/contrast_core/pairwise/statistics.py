@@ -11,15 +11,18 @@ from torch import Tensor
 from contrast_core.embeddings import Embeddings
 from contrast_core.pairs import Pairs
 from contrast_core.pairwise.generic import Problem, by_blocks
-from contrast_core.pairwise.kernels import (
+from contrast_core.pairwise.kernels import LogSumExp, exponentials, largest_logit, log_of
+from contrast_core.pairwise.linear import (
+    ListedLogits,
     ListedSum,
-    LogSumExp,
     WeightedSum,
-    exponentials,
-    largest_logit,
-    log_of,
+    listed_logsumexp,
+    sum_by_rule,
+    weight_by_rule,
 )
-from contrast_core.pairwise.tiles import spans
+from contrast_core.pairwise.pattern import Pattern, limit_for, pattern_of
+from contrast_core.pairwise.plan import Plan
+from contrast_core.pairwise.tiles import ByPattern, ByRelation, Weights, cuts, order, sorted_by_group, spans
 from contrast_core.relations import Relation
 from contrast_core.relations.algebra import related
 from contrast_core.similarity import Cosine, Rows, Similarity
@@ -27,6 +30,8 @@ from contrast_core.similarity import Cosine, Rows, Similarity
 Temperature = float | Tensor | str
 SIDE = 512
 """Side of the tiles of the hand-written path: a float32 tile of 1 MB stays in a core's own cache."""
+SIDE_ON_A_GPU = 8192
+"""There a tile has to feed thousands of cores."""
 SMALL_EXPONENT = 20.0
 """Logits within +-20 differ by less than float32 can hold side by side, so no unrelated one can hide the related."""
 COSINE = Cosine()
@@ -78,17 +83,43 @@ def _temperature(pairs: Pairs, temperature: Temperature, kind: torch.dtype) -> f
     return temperature.to(kind)
 
 
-def _scaled_rows(problem: Problem) -> tuple[Tensor, Tensor]:
-    """Tables whose inner products are the logits: the temperature goes to whichever side it belongs to."""
+def _scaled(problem: Problem) -> tuple[Tensor, Tensor, float]:
+    """Tables and a number whose product is the logit: the temperature goes to whichever side it belongs to."""
     (a, *_), (c, *_) = problem.a, problem.c
     temperature = problem.temperature
-    if isinstance(temperature, Tensor) and temperature.dim() == 2 and temperature.shape[0] == 1:
-        return a, c / temperature.T
-    return a / temperature, c
+    if not isinstance(temperature, Tensor):
+        return a, c, 1 / temperature
+    if temperature.numel() == 1 and c is a:
+        # Half of it to each side keeps one table one.
+        root = temperature.reshape(()).abs().rsqrt()
+        scaled = a * root
+        return scaled, scaled, math.copysign(1.0, float(temperature))
+    if temperature.dim() == 2 and temperature.shape[0] == 1:
+        return a, c / temperature.T, 1.0
+    return a / temperature, c, 1.0
 
 
 def _without_autocast(anchors: Embeddings) -> torch.autocast:
     return torch.autocast(anchors.device.type, enabled=False)
+
+
+def _pattern(problem: Problem, *, worth_it: bool) -> Pattern | None:
+    """The relation's pattern; not looked for where all pairs are few and one mask is cheaper."""
+    if not worth_it and problem.is_small():
+        return None
+    return pattern_of(problem.relation, problem.anchors, problem.candidates)
+
+
+def _plan(problem: Problem, weights: Callable[[list[slice], list[slice]], Weights], scale: float, sides: str) -> Plan:
+    n, m = problem.shape
+    side = problem.side or (SIDE if problem.anchors.device.type == "cpu" else SIDE_ON_A_GPU)
+    rows, columns = (cuts(length, max(length, 1) if problem.is_small() else side) for length in (n, m))
+    return Plan(weights(rows, columns), rows, columns, scale, sides, getattr(problem.anchors, "group", None))
+
+
+def _by_relation(problem: Problem) -> Callable[[list[slice], list[slice]], Weights]:
+    prepare = not problem.is_small()
+    return lambda *_: ByRelation(problem.anchors, problem.candidates, problem.relation, prepare)
 
 
 def logsumexp(
@@ -100,18 +131,97 @@ def logsumexp(
     tile: int | None = None,
 ) -> Tensor:
     """log sum_j w_ij exp(s_ij / t), (n,); -inf, without gradient, for an anchor without related candidates."""
+    return _logsumexp(pairs, relation, similarity, temperature, tile, "rows")[0]
+
+
+def two_sided_logsumexp(
+    pairs: Pairs,
+    relation: Relation,
+    similarity: Similarity = COSINE,
+    temperature: Temperature = 1.0,
+    *,
+    tile: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """(log sum_j w_ij exp(s_ij / t), (n,); log sum_i w_ij exp(s_ij / t), (m,)): both directions of CLIP in one pass."""
+    rows, columns = _logsumexp(pairs, relation, similarity, temperature, tile, "both")
+    if columns is None:
+        columns = _logsumexp(pairs.swapped(), relation.transposed(), similarity, temperature, tile, "rows")[0]
+    return rows, columns
+
+
+def _logsumexp(
+    pairs: Pairs, relation: Relation, similarity: Similarity, temperature: Temperature, tile: int | None, sides: str
+) -> tuple[Tensor, Tensor | None]:
+    """The statistic by rows and, where one pass gives it and it is wanted, by columns."""
     with _without_autocast(pairs.anchors):
         problem = _problem(pairs, relation, similarity, temperature, tile)
         if problem.by_hand():
-            result: Tensor = LogSumExp.apply(*_scaled_rows(problem), problem.tiles(SIDE))  # type: ignore[no-untyped-call]
-            return result
-        bounded = _is_bounded(problem)
+            return _logsumexp_by_hand(problem, sides)
 
         def statistic(similarities: Tensor, weights: Tensor, rows: slice) -> tuple[Tensor]:
-            shares, shift = exponentials(problem.scaled(similarities, rows), weights, bounded)
+            shares, shift = exponentials(problem.scaled(similarities, rows), weights, bounded=False)
             return (log_of(shares.sum(1), shift),)
 
-        return by_blocks(problem, statistic)[0]
+        return by_blocks(problem, statistic)[0], None
+
+
+def _logsumexp_by_hand(problem: Problem, sides: str) -> tuple[Tensor, Tensor | None]:
+    a, c, scale = _scaled(problem)
+    pattern = _pattern(problem, worth_it=False)
+    if pattern is None:
+        sides = _sides(sides, a is c, symmetric=True)
+        plan = _plan(problem, _by_relation(problem), scale, sides)
+        return LogSumExp.apply(a, c, plan)  # type: ignore[no-untyped-call,no-any-return]
+    listed = _listed_part(a, c, scale, pattern, both=sides == "both")
+    if listed is not None and pattern.empty:
+        return listed
+    sides = _sides(sides, a is c, symmetric=_is_symmetric(pattern, problem.shape[1]))
+    ordered = pattern
+    if pattern.groups is not None:
+        by = order(pattern.groups)
+        ordered = sorted_by_group(pattern, *by)
+        one = c is a
+        a = a.index_select(0, by[0])
+        c = a if one and by[1] is by[0] else c.index_select(0, by[1])
+    plan = _plan(problem, lambda *cuts: ByPattern(ordered, *cuts), scale, sides)
+    rows, columns = LogSumExp.apply(a, c, plan)  # type: ignore[no-untyped-call]
+    if pattern.groups is not None:
+        rows = torch.empty_like(rows).index_copy(0, by[0], rows)
+        columns = None if columns is None else torch.empty_like(columns).index_copy(0, by[1], columns)
+    if listed is not None:
+        rows = log_add(rows, listed[0])
+        columns = None if columns is None or listed[1] is None else log_add(columns, listed[1])
+    return rows, columns
+
+
+def _sides(sides: str, one_table: bool, symmetric: bool) -> str:
+    return "half" if sides == "rows" and one_table and symmetric else sides
+
+
+def _is_symmetric(pattern: Pattern, m: int) -> bool:
+    """Whether an exception (i, j) is one for (j, i) too, so that half of the tiles see all of them."""
+    if not len(pattern.i):
+        return True
+    return torch.equal((pattern.i * m + pattern.j).sort()[0], (pattern.j * m + pattern.i).sort()[0])
+
+
+def _listed_part(
+    a: Tensor, c: Tensor, scale: float, pattern: Pattern, both: bool
+) -> tuple[Tensor, Tensor | None] | None:
+    """The log-sums over listed pairs that are related though the rule says no; None if the rule has all there is."""
+    more = pattern.weight > 0
+    if not pattern.empty and not bool(more.any()):
+        return None
+    i, j, weight = pattern.i[more], pattern.j[more], pattern.weight[more]
+    logits = ListedLogits.apply(a, c, i, j) * scale  # type: ignore[no-untyped-call]
+    columns = listed_logsumexp(logits, weight, j, len(c)) if both else None
+    return listed_logsumexp(logits, weight, i, len(a)), columns
+
+
+def log_add(x: Tensor, y: Tensor) -> Tensor:
+    """log(exp(x) + exp(y)), where -inf stands for nothing and has no gradient."""
+    nothing = x == -math.inf
+    return torch.where(nothing, y, torch.logaddexp(torch.where(nothing, 0.0, x), y))
 
 
 def weighted_sum(
@@ -125,12 +235,14 @@ def weighted_sum(
     """(sum_j w_ij s_ij / t, sum_j w_ij), (n,) each, in one pass."""
     with _without_autocast(pairs.anchors):
         problem = _problem(pairs, relation, similarity, temperature, tile)
+        if problem.by_hand():
+            return _weighted_sum_by_hand(problem)
         # Without a `listed` of its own a similarity takes listed pairs one by one, which tiles outrun.
         if type(similarity).listed is not Similarity.listed and (found := _short_list(pairs, relation)) is not None:
-            return _listed_sum(problem, *found)
-        if problem.by_hand():
-            sums, total = WeightedSum.apply(*_scaled_rows(problem), problem.tiles(SIDE))  # type: ignore[no-untyped-call]
-            return sums, total
+            logits, weights = problem.listed(*found)
+            zero = torch.zeros(problem.shape[0], dtype=problem.kind, device=problem.anchors.device)
+            total = zero.index_add(0, found[0], weights.to(zero.dtype))
+            return zero.index_add(0, found[0], _weighted(logits, weights)), total
 
         def statistic(similarities: Tensor, weights: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
             values = problem.scaled(similarities, rows)
@@ -140,21 +252,32 @@ def weighted_sum(
         return sums, total
 
 
+def _weighted_sum_by_hand(problem: Problem) -> tuple[Tensor, Tensor]:
+    a, c, scale = _scaled(problem)
+    pattern = _pattern(problem, worth_it=False)
+    if pattern is None:
+        sums, total = WeightedSum.apply(a, c, _plan(problem, _by_relation(problem), scale, "rows"))  # type: ignore[no-untyped-call]
+        return sums, total
+    n, m = problem.shape
+    total = _weight_by_pattern(n, m, pattern, a.dtype)
+    # What an exception has beyond its rule; the rule's own sum knows nothing of it.
+    beyond = pattern.weight.to(a.dtype) - pattern.rule(pattern.i, pattern.j).to(a.dtype)
+    sums = None
+    if len(beyond) or pattern.empty:
+        sums = ListedSum.apply(a, c, pattern.i, pattern.j, beyond)  # type: ignore[no-untyped-call]
+    if not pattern.empty:
+        by_rule = sum_by_rule(a, c, pattern)
+        sums = by_rule if sums is None else sums + by_rule
+    return sums * scale, total  # type: ignore[operator]
+
+
+def _weight_by_pattern(n: int, m: int, pattern: Pattern, kind: torch.dtype) -> Tensor:
+    beyond = pattern.weight.to(kind) - pattern.rule(pattern.i, pattern.j).to(kind)
+    return weight_by_rule(n, m, pattern, kind).index_add(0, pattern.i, beyond)
+
+
 def _short_list(pairs: Pairs, relation: Relation) -> tuple[Tensor, Tensor] | None:
-    limit = 4 * (len(pairs.anchors) + len(pairs.candidates))
-    return relation.listed(pairs.anchors, pairs.candidates, limit=limit)
-
-
-def _listed_sum(problem: Problem, i: Tensor, j: Tensor) -> tuple[Tensor, Tensor]:
-    zero = torch.zeros(problem.shape[0], dtype=problem.kind, device=problem.anchors.device)
-    if problem.by_hand():
-        weights = problem.listed_weights(i, j).to(zero.dtype)
-        sums: Tensor = ListedSum.apply(*_scaled_rows(problem), i, j, weights)  # type: ignore[no-untyped-call]
-    else:
-        logits, weights = problem.listed(i, j)
-        sums = zero.index_add(0, i, _weighted(logits, weights))
-        weights = weights.to(zero.dtype)
-    return sums, zero.index_add(0, i, weights)
+    return relation.listed(pairs.anchors, pairs.candidates, limit=limit_for(pairs.anchors, pairs.candidates))
 
 
 def mean(
@@ -182,9 +305,8 @@ def weight(pairs: Pairs, relation: Relation) -> Tensor:
         a, c = nothing.prepare(anchors), nothing.prepare(candidates)
         kind = _kind(*anchors.fields.values(), *candidates.fields.values())
         problem = Problem(anchors, candidates, relation, nothing, a, c, 1.0, kind, None)
-        if (found := _short_list(pairs, relation)) is not None:
-            zero = torch.zeros(len(anchors), dtype=kind, device=anchors.device)
-            return zero.index_add(0, found[0], problem.listed_weights(*found).to(kind))
+        if (pattern := pattern_of(relation, anchors, candidates)) is not None:
+            return _weight_by_pattern(len(anchors), len(candidates), pattern, kind)
         return by_blocks(problem, lambda _, weights, rows: (weights.sum(1, dtype=kind),))[0]
 
 
@@ -299,7 +421,8 @@ def _is_bounded(problem: Problem) -> bool:
     """Whether no unrelated logit can be so large that exponentials relative to it lose the related ones."""
     if not problem.similarity.bilinear or problem.is_small():
         return False
-    return largest_logit(*_scaled_rows(problem)) <= SMALL_EXPONENT
+    a, c, scale = _scaled(problem)
+    return abs(scale) * largest_logit(a, c) <= SMALL_EXPONENT
 
 
 def _weighted(values: Tensor, weights: Tensor) -> Tensor:

@@ -54,6 +54,14 @@ class Relation(ABC):
         """The same relation with anchors and candidates exchanged."""
         return Transposed(self)
 
+    def atoms(self) -> Iterator[Relation]:
+        """The relations that this one is a Boolean function of: itself, unless it is made by & | ~ of others."""
+        yield self
+
+    def truth(self, value: Callable[[Relation], Tensor]) -> Tensor:
+        """That Boolean function: whether pairs are related, given whether they are in each atom; by broadcasting."""
+        return value(self)
+
     def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
         """Raise ValueError, naming relation, side and column, if a needed column is missing."""
         sides = (
@@ -126,6 +134,11 @@ class Everything(Relation):
 class _Combined(Relation):
     """What relations made of relations share: they need and differentiate what their parts do."""
 
+    def atoms(self) -> Iterator[Relation]:
+        """Those of the parts."""
+        for part in self.parts():
+            yield from part.atoms()
+
     @abstractmethod
     def parts(self) -> Iterator[Relation]:
         """The relations this one is made of."""
@@ -177,6 +190,10 @@ class Both(_Pair):
         """Logical and."""
         return related(self.left.weigh(block)) & related(self.right.weigh(block))
 
+    def truth(self, value: Callable[[Relation], Tensor]) -> Tensor:
+        """Logical and."""
+        return self.left.truth(value) & self.right.truth(value)
+
     def __repr__(self) -> str:
         return f"{self.left.inside(1)} & {self.right.inside(1)}"
 
@@ -191,6 +208,10 @@ class Either(_Pair):
     def weigh(self, block: Block) -> Tensor:
         """Logical or."""
         return related(self.left.weigh(block)) | related(self.right.weigh(block))
+
+    def truth(self, value: Callable[[Relation], Tensor]) -> Tensor:
+        """Logical or."""
+        return self.left.truth(value) | self.right.truth(value)
 
     def listed(self, anchors: Embeddings, candidates: Embeddings, limit: int) -> List | None:
         """The union of the parts' lists, if both have one."""
@@ -221,6 +242,14 @@ class Product(_Pair):
     def differentiable(self) -> bool:  # type: ignore[override]
         """Whether either part is."""
         return self.left.differentiable or self.right.differentiable
+
+    def atoms(self) -> Iterator[Relation]:
+        """Those of both parts, if these are 0/1; a product of other weights is no Boolean function."""
+        yield from _Pair.atoms(self) if self.binary else (self,)
+
+    def truth(self, value: Callable[[Relation], Tensor]) -> Tensor:
+        """Logical and, if both parts are 0/1."""
+        return self.left.truth(value) & self.right.truth(value) if self.binary else value(self)
 
     def weigh(self, block: Block) -> Tensor:
         """Product of both."""
@@ -256,6 +285,10 @@ class Complement(_Combined):
     def weigh(self, block: Block) -> Tensor:
         """Logical not."""
         return ~related(self.part.weigh(block))
+
+    def truth(self, value: Callable[[Relation], Tensor]) -> Tensor:
+        """Logical not."""
+        return ~self.part.truth(value)
 
     def listed(self, anchors: Embeddings, candidates: Embeddings, limit: int) -> List | None:
         """What the part's part lists, under a double complement."""
@@ -313,6 +346,10 @@ class Transposed(_Combined):
         """Check the needed columns, so that a message names the side as it is here, then the part's own demands."""
         Relation.check(self, anchors, candidates)
         self.part.check(candidates, anchors)
+
+    def atoms(self) -> Iterator[Relation]:
+        """Itself: its part's atoms look at the tables the other way round."""
+        yield self
 
     def weigh(self, block: Block) -> Tensor:
         """The part's weight with the ends exchanged."""

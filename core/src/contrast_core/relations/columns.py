@@ -70,11 +70,15 @@ class Same(_OfOneColumn):
         found = self.listed(anchors, candidates, limit=4 * (len(anchors) + len(candidates)))
         if found is not None:
             return Listed.of(*found, None, len(candidates))
+        return _Compared(self, *self.groups(anchors, candidates))
+
+    def groups(self, anchors: Embeddings, candidates: Embeddings) -> tuple[Tensor, Tensor]:
+        """Small integers, (n,) and (m,), that are equal exactly where rows are related; below 0 related to none."""
         ours, theirs = anchors[self.column], candidates[self.column]
         a, c = numbered(ours, theirs)
         if self.missing is not None:
             a, c = a.masked_fill(ours == self.missing, -1), c.masked_fill(theirs == self.missing, -2)
-        return _Compared(self, a, c)
+        return a, c
 
     def transposed(self) -> Relation:
         """Itself: equality is symmetric."""

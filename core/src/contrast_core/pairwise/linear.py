@@ -1,0 +1,178 @@
+"""Sums that are linear in the similarities: sum_j w_ij a_i . c_j = a_i . (sum_j w_ij c_j), no similarity needed.
+
+By a list it costs O(p d), by a pattern O((n + m) d): the rule's sum is one vector, or one for each group. Any other
+relation takes a product of weights and candidates for each tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from contrast_core.pairwise.pattern import Pattern
+from contrast_core.pairwise.plan import Plan
+from contrast_core.pairwise.second import differentiable_gradients
+from contrast_core.pairwise.tiles import Tile, buffer_for, shaped
+
+
+class WeightedSum(torch.autograd.Function):
+    """(sum_j w_ij scale a_i . c_j, sum_j w_ij), the second without gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, c: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+        """One product of weights and candidates a tile."""
+
+        def work(tiles: Sequence[Tile]) -> tuple[Tensor, Tensor]:
+            mixed, total = torch.zeros_like(a), a.new_zeros(len(a))
+            buffer = buffer_for(a, plan.rows, plan.columns) if tiles else a
+            for rows, columns in tiles:
+                weights = plan.matrix(rows, columns, shaped(buffer, rows, columns))
+                mixed[rows].addmm_(weights, c[columns])
+                total[rows] += weights.sum(1)
+            return mixed, total
+
+        (mixed, total), *others = plan.shared(work)
+        for more, weights in others:
+            mixed.add_(more)
+            total.add_(weights)
+        plan.summed(mixed, total)
+        mixed.mul_(plan.scale)
+        ctx.save_for_backward(a, c, mixed)
+        ctx.plan = plan
+        ctx.mark_non_differentiable(total)
+        return (a * mixed).sum(1), total
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        """The mixtures are the anchors' gradient; the candidates' takes the weights once more."""
+        a, c, mixed = ctx.saved_tensors
+        plan: Plan = ctx.plan
+        plan.weights.refuse_changes()
+        if torch.is_grad_enabled():
+            weights = plan.dense(a) * plan.scale
+            return *differentiable_gradients(lambda a, c: (weights * (a @ c.T)).sum(1), (a, c), upstream), None
+        dc = None
+        if ctx.needs_input_grad[1]:
+            scaled = a * (upstream * plan.scale)[:, None]
+
+            def work(tiles: Sequence[Tile]) -> Tensor:
+                part = torch.zeros_like(c)
+                buffer = buffer_for(a, plan.rows, plan.columns) if tiles else a
+                for rows, columns in tiles:
+                    weights = plan.matrix(rows, columns, shaped(buffer, rows, columns))
+                    part[columns].addmm_(weights.T, scaled[rows])
+                return part
+
+            with torch.autocast(a.device.type, enabled=False):
+                dc, *others = plan.shared(work)
+            for other in others:
+                dc.add_(other)
+            plan.summed(dc)
+        return mixed * upstream[:, None] if ctx.needs_input_grad[0] else None, dc, None
+
+
+class ListedSum(torch.autograd.Function):
+    """sum_e w_e a_i(e) . c_j(e) over listed pairs e = (i, j), by anchor, with given weights (p,)."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, c: Tensor, i: Tensor, j: Tensor, weights: Tensor) -> Tensor:
+        """a_i . (sum_e w_e c_j(e)), so that no products of listed rows are kept."""
+        mixed = torch.zeros_like(a).index_add_(0, i, c.index_select(0, j).mul_(weights[:, None]))
+        ctx.save_for_backward(a, c, mixed, i, j, weights)
+        return (a * mixed).sum(1)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        """The same sum from the candidates' side."""
+        a, c, mixed, i, j, weights = ctx.saved_tensors
+        if torch.is_grad_enabled():
+
+            def dense(a: Tensor, c: Tensor) -> Tensor:
+                return a.new_zeros(len(a)).index_add(0, i, (a[i] * c[j]).sum(1) * weights)
+
+            return *differentiable_gradients(dense, (a, c), upstream), None, None, None
+        dc = None
+        if ctx.needs_input_grad[1]:
+            rows = (a * upstream[:, None]).index_select(0, i).mul_(weights[:, None])
+            dc = torch.zeros_like(c).index_add_(0, j, rows)
+        return mixed * upstream[:, None] if ctx.needs_input_grad[0] else None, dc, None, None, None
+
+
+class ListedLogits(torch.autograd.Function):
+    """a_i(e) . c_j(e), (p,), keeping the two tables and not the listed rows."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, c: Tensor, i: Tensor, j: Tensor) -> Tensor:
+        """Row-wise products."""
+        ctx.save_for_backward(a, c, i, j)
+        return (a.index_select(0, i) * c.index_select(0, j)).sum(1)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        """Each listed row of one side, added up by the other's number."""
+        a, c, i, j = ctx.saved_tensors
+        if torch.is_grad_enabled():
+
+            def dense(a: Tensor, c: Tensor) -> Tensor:
+                return (a[i] * c[j]).sum(1)
+
+            return *differentiable_gradients(dense, (a, c), upstream), None, None
+        g = upstream[:, None]
+        da, dc = (
+            torch.zeros_like(x).index_add_(0, at, other.index_select(0, there).mul_(g)) if want else None
+            for x, at, other, there, want in (
+                (a, i, c, j, ctx.needs_input_grad[0]),
+                (c, j, a, i, ctx.needs_input_grad[1]),
+            )
+        )
+        return da, dc, None, None
+
+
+def listed_logsumexp(logits: Tensor, weights: Tensor, i: Tensor, n: int) -> Tensor:
+    """log sum_{e: i(e) = i} w_e exp(l_e) of listed logits, (n,); -inf, without gradient, for a row with none."""
+    if weights.dtype != torch.bool:
+        logits = logits + torch.where(weights > 0, weights, 1.0).log().to(logits.dtype)
+    known = weights > 0
+    if not bool(known.all()):
+        logits, i = logits[known], i[known]
+    top = logits.new_full((n,), -torch.inf).scatter_reduce(0, i, logits.detach(), "amax")
+    top = torch.where(top == -torch.inf, 0.0, top)
+    total = logits.new_zeros(n).index_add(0, i, torch.exp(logits - top[i]))
+    empty = total == 0
+    return (total.masked_fill(empty, 1.0).log() + top).masked_fill(empty, -torch.inf)
+
+
+def sum_by_rule(a: Tensor, c: Tensor, pattern: Pattern) -> Tensor:
+    """sum_j w_ij a_i . c_j of a pattern's rule, exceptions aside, (n,): plain autograd on sums of rows."""
+    mixed = _chosen(c, pattern.outside).sum(0, keepdim=True)
+    if pattern.inside is not None and pattern.groups is not None:
+        by_group = _by_group(_chosen(c, pattern.inside) - _chosen(c, pattern.outside), pattern)
+        mixed = mixed + by_group.index_select(0, pattern.groups.anchors.long().clamp(min=-1) + 1)
+    return (a * mixed).sum(1)
+
+
+def weight_by_rule(n: int, m: int, pattern: Pattern, kind: torch.dtype) -> Tensor:
+    """sum_j w_ij of a pattern's rule, exceptions aside, (n,)."""
+    outside = pattern.outside.expand(m).to(kind)
+    total = outside.sum().expand(n)
+    if pattern.inside is not None and pattern.groups is not None:
+        by_group = _by_group((pattern.inside.expand(m).to(kind) - outside)[:, None], pattern)
+        total = total + by_group.index_select(0, pattern.groups.anchors.long().clamp(min=-1) + 1)[:, 0]
+    return total
+
+
+def _chosen(c: Tensor, rule: Tensor) -> Tensor:
+    return c * rule.expand(len(c))[:, None] if len(rule) > 1 or not bool(rule.all()) else c
+
+
+def _by_group(rows: Tensor, pattern: Pattern) -> Tensor:
+    """Sums of rows by group, one line later than its number: the first line, of those without a group, stays 0."""
+    assert pattern.groups is not None
+    groups = pattern.groups.candidates.long()
+    numbers = torch.cat([groups, pattern.groups.anchors.long()])
+    count = int(numbers.amax()) + 2 if len(numbers) else 1
+    kept = rows * (groups >= 0)[:, None]
+    return rows.new_zeros((max(count, 1), rows.shape[1])).index_add(0, groups.clamp(min=-1) + 1, kept)
