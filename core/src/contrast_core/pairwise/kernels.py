@@ -24,15 +24,14 @@ from torch import Tensor
 from contrast_core.pairwise.plan import Plan, erase, plain
 from contrast_core.pairwise.running import running_gradients, running_logsumexp
 from contrast_core.pairwise.second import differentiable_gradients
-from contrast_core.pairwise.tiles import Tile, buffer_for, shaped
+from contrast_core.pairwise.tiles import Tile, shaped
+from contrast_core.pairwise.workspace import KEPT_BYTES, Lease
 from contrast_core.relations.algebra import related
 
 SAFE_EXPONENT = 40.0
 """exp(+-40) times any number of rows stays far inside float32, so smaller logits need no shift."""
 FAINT = 1e-20
 """A sum below this, of small weights or of logits far below the bound, is computed again with a maximum for each row."""
-KEPT_BYTES = 48 * 2**20
-"""Memory for finished tiles that the backward pass then need not compute again."""
 LOG2E = math.log2(math.e)
 
 
@@ -50,8 +49,32 @@ class Sums(NamedTuple):
 
     rows: Tensor
     columns: Tensor | None
-    kept: dict[tuple[int, int], Tensor]
+    kept: Kept
     fractions: bool
+
+
+class Kept:
+    """Memory of one forward and backward pass: for each thread two tiles to work in, then finished tiles."""
+
+    def __init__(self, like: Tensor, plan: Plan, budget: int):
+        tile = (plan.rows[0].stop * plan.columns[0].stop) if plan.rows and plan.columns else 0
+        sizes = [(r.stop - r.start) * (c.stop - c.start) for r, c in plan.tiles()]
+        self.threads = max(1, min(plan.threads, len(sizes)))
+        room = min(sum(sizes), budget // like.element_size())
+        self.each = 2 * tile + room // self.threads
+        self.lease = Lease(like, self.each * self.threads)
+        self.tile = tile
+        self.tiles: dict[tuple[int, int], Tensor] = {}
+
+    def scratch(self, thread: int) -> tuple[Tensor, Tensor]:
+        """Two flat tiles of a thread's own."""
+        start = thread * self.each
+        memory = self.lease.memory
+        return memory[start : start + self.tile], memory[start + self.tile : start + 2 * self.tile]
+
+    def room(self, thread: int) -> Tensor:
+        """Where a thread's finished tiles go, flat."""
+        return self.lease.memory[thread * self.each + 2 * self.tile : (thread + 1) * self.each]
 
 
 class LogSumExp(torch.autograd.Function):
@@ -60,7 +83,7 @@ class LogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, c: Tensor, plan: Plan) -> tuple[Tensor, Tensor | None]:
         """Sums by tiles; with a running maximum where one shift does not do for all rows."""
-        ctx.plan, ctx.kept = plan, {}
+        ctx.plan, ctx.kept = plan, None
         ctx.set_materialize_grads(False)
         wanted = any(ctx.needs_input_grad[:2])
         bound = abs(plan.scale) * largest_logit(a, c)
@@ -126,25 +149,16 @@ def _powers(a: Tensor, c: Tensor, plan: Plan, rows: slice, columns: slice, shift
 
 
 def _sums(a: Tensor, c: Tensor, plan: Plan, shift: float, budget: int) -> Sums:
-    threads = max(1, plan.threads)
+    kept = Kept(a, plan, budget)
 
-    def work(tiles: Sequence[Tile]) -> Sums:
+    def work(tiles: Sequence[Tile], thread: int) -> tuple[Tensor, Tensor | None, bool]:
         row_sums = a.new_zeros(len(a))
         column_sums = a.new_zeros(len(c)) if plan.sides == "both" else None
-        if not tiles:
-            return Sums(row_sums, column_sums, {}, False)
-        buffer = spare = None
-        kept: dict[tuple[int, int], Tensor] = {}
-        room, fractions = budget // threads // a.element_size(), False
+        (buffer, spare), room, fractions = kept.scratch(thread), kept.room(thread), False
         for rows, columns in tiles:
             size = (rows.stop - rows.start) * (columns.stop - columns.start)
-            if keep := room >= size:
-                room -= size
-                tile = a.new_empty((rows.stop - rows.start, columns.stop - columns.start))
-            else:
-                buffer = buffer_for(a, plan.rows, plan.columns) if buffer is None else buffer
-                tile = shaped(buffer, rows, columns)
-            _powers(a, c, plan, rows, columns, shift, tile)
+            keep = len(room) >= size
+            tile = _powers(a, c, plan, rows, columns, shift, shaped(room if keep else buffer, rows, columns))
             weights = plan.weights.of(rows, columns)
             fractions |= weights is not None and weights.is_floating_point()
             if plan.sides != "half":
@@ -160,22 +174,21 @@ def _sums(a: Tensor, c: Tensor, plan: Plan, shift: float, budget: int) -> Sums:
                 for at, dimension, each in ends:
                     seen = tile
                     if each is not None:
-                        spare = buffer_for(a, plan.rows, plan.columns) if spare is None else spare
                         seen = torch.mul(tile, plain(each, tile.dtype), out=shaped(spare, rows, columns))
                     row_sums[at] += seen.sum(dimension)
             if keep:
-                kept[rows.start, columns.start] = tile
-        return Sums(row_sums, column_sums, kept, fractions)
+                kept.tiles[rows.start, columns.start] = tile
+                room = room[size:]
+        return row_sums, column_sums, fractions
 
-    first, *others = plan.shared(work)
-    for other in others:
-        first.rows.add_(other.rows)
-        if first.columns is not None and other.columns is not None:
-            first.columns.add_(other.columns)
-        first.kept.update(other.kept)
-    plan.summed(first.rows, *([] if first.columns is None else [first.columns]))
-    fractions = first.fractions or any(other.fractions for other in others)
-    return Sums(first.rows, first.columns, first.kept, fractions)
+    (row_sums, column_sums, fractions), *others = plan.shared(work)
+    for more_rows, more_columns, also in others:
+        row_sums.add_(more_rows)
+        if column_sums is not None and more_columns is not None:
+            column_sums.add_(more_columns)
+        fractions |= also
+    plan.summed(row_sums, *([] if column_sums is None else [column_sums]))
+    return Sums(row_sums, column_sums, kept, fractions)
 
 
 def _gradients(
@@ -185,28 +198,27 @@ def _gradients(
     shift: float,
     factors: tuple[Tensor, Tensor | None],
     wanted: tuple[bool, bool],
-    kept: dict[tuple[int, int], Tensor],
+    kept: Kept,
 ) -> tuple[Tensor | None, Tensor | None]:
     of_rows, of_columns = factors
     half = plan.sides == "half"
     # Sums of rows alone: the row's factor is left out of the tile and applied to the tables.
-    weighted = a * of_rows[:, None] if plan.sides == "rows" else a
+    weighted = a * of_rows[:, None] if plan.sides == "rows" and wanted[1] else a
 
-    def work(tiles: Sequence[Tile]) -> tuple[Tensor | None, Tensor | None]:
+    def work(tiles: Sequence[Tile], thread: int) -> tuple[Tensor | None, Tensor | None]:
         da = torch.zeros_like(a) if wanted[0] or half else None
         dc = da if half else torch.zeros_like(c) if wanted[1] else None
-        buffer = spare = None
+        buffer, spare = kept.scratch(thread)
         for rows, columns in tiles:
-            tile = kept.pop((rows.start, columns.start), None)
+            # A second backward pass finds the tile used up.
+            tile = kept.tiles.pop((rows.start, columns.start), None)
             weights = plan.weights.of(rows, columns) if tile is None or half else None
             if tile is None:
-                buffer = buffer_for(a, plan.rows, plan.columns) if buffer is None else buffer
                 tile = _powers(a, c, plan, rows, columns, shift, shaped(buffer, rows, columns))
                 if weights is not None and not half:
                     tile.mul_(plain(weights, tile.dtype))
             if plan.sides != "rows":
-                spare = buffer_for(a, plan.rows, plan.columns) if spare is None else spare
-                other = plan.weights.transposed(rows, columns) if half and weights is not None else None
+                other = plan.weights.transposed(rows, columns) if half else None
                 theirs = of_rows if of_columns is None else of_columns
                 factor = shaped(spare, rows, columns)
                 tile.mul_(_factor(of_rows[rows, None], theirs[columns], weights if half else None, other, factor))
@@ -236,10 +248,11 @@ def _factor(ours: Tensor, theirs: Tensor, weights: Tensor | None, other: Tensor 
     """ours w_ij + theirs w_ji in a tile."""
     if weights is None and other is None:
         return torch.add(ours, theirs, out=out)
-    torch.mul(ours, 1 if weights is None else plain(weights, out.dtype), out=out) if weights is not None else out.copy_(
-        ours.expand_as(out)
-    )
-    return out.addcmul_(theirs.expand_as(out), plain(other, out.dtype)) if other is not None else out.add_(theirs)
+    if weights is None:
+        out.copy_(ours.expand_as(out))
+    else:
+        torch.mul(ours, plain(weights, out.dtype), out=out)
+    return out.add_(theirs) if other is None else out.addcmul_(theirs, plain(other, out.dtype))
 
 
 def _dense(a: Tensor, c: Tensor, plan: Plan) -> tuple[Tensor, Tensor | None]:

@@ -25,7 +25,7 @@ class WeightedSum(torch.autograd.Function):
     def forward(ctx: Any, a: Tensor, c: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
         """One product of weights and candidates a tile."""
 
-        def work(tiles: Sequence[Tile]) -> tuple[Tensor, Tensor]:
+        def work(tiles: Sequence[Tile], _: int) -> tuple[Tensor, Tensor]:
             mixed, total = torch.zeros_like(a), a.new_zeros(len(a))
             buffer = buffer_for(a, plan.rows, plan.columns) if tiles else a
             for rows, columns in tiles:
@@ -58,7 +58,7 @@ class WeightedSum(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             scaled = a * (upstream * plan.scale)[:, None]
 
-            def work(tiles: Sequence[Tile]) -> Tensor:
+            def work(tiles: Sequence[Tile], _: int) -> Tensor:
                 part = torch.zeros_like(c)
                 buffer = buffer_for(a, plan.rows, plan.columns) if tiles else a
                 for rows, columns in tiles:

@@ -82,8 +82,8 @@ class Plan:
     def _skipped(self, rows: slice, columns: slice) -> bool:
         return self.weights.empty(rows, columns) and (self.sides != "half" or self.weights.empty(columns, rows))
 
-    def shared(self, work: Callable[[Sequence[Tile]], T]) -> list[T]:
-        """What each thread makes of its share of the tiles.
+    def shared(self, work: Callable[[Sequence[Tile], int], T]) -> list[T]:
+        """What each thread makes of its share of the tiles; `work` is given the share and the thread's number.
 
         Every thread computes with one core of its own: parallel regions inside of each small operation would cost more
         than they save. Shares are fixed by number, so that sums come out the same every time.
@@ -91,7 +91,7 @@ class Plan:
         tiles = self.tiles()
         threads = max(1, min(self.threads, len(tiles)))
         if threads == 1:
-            return [work(tiles)]
+            return [work(tiles, 0)]
         results: dict[int, T] = {}
         errors: list[BaseException] = []
 
@@ -99,7 +99,7 @@ class Plan:
             try:
                 torch.set_num_threads(1)
                 with torch.no_grad():
-                    results[number] = work(tiles[number::threads])
+                    results[number] = work(tiles[number::threads], number)
             except BaseException as error:  # noqa: BLE001 - it is raised again by the caller
                 errors.append(error)
 
@@ -152,8 +152,10 @@ class Plan:
 
 
 def plain(weights: Tensor, kind: torch.dtype) -> Tensor:
-    """Weights to multiply a tile by: bytes for booleans, which is as exact and several times faster."""
-    return weights.view(torch.uint8) if weights.dtype == torch.bool else weights.to(kind)
+    """Weights to multiply a tile by; booleans and small counts as bytes, which is as exact and several times faster."""
+    if weights.dtype == torch.bool:
+        return weights.view(torch.uint8)
+    return weights if weights.dtype == torch.uint8 else weights.to(kind)
 
 
 def erase(tile: Tensor, places: Tensor, value: float = 0.0) -> Tensor:

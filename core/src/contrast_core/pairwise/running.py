@@ -26,7 +26,7 @@ def logits_of(a: Tensor, c: Tensor, plan: Plan, rows: slice, columns: slice, til
 def running_logsumexp(a: Tensor, c: Tensor, plan: Plan) -> Tensor:
     """log sum_j w_ij exp(l_ij), (n,)."""
 
-    def work(tiles: Sequence[Tile]) -> tuple[Tensor, Tensor]:
+    def work(tiles: Sequence[Tile], _: int) -> tuple[Tensor, Tensor]:
         total, top = a.new_zeros(len(a)), a.new_full((len(a),), -math.inf)
         buffer = buffer_for(a, plan.rows, plan.columns) if tiles else a
         for rows, columns in tiles:
@@ -63,7 +63,7 @@ def running_gradients(
     result = result.masked_fill(empty, 0.0)[:, None]
     weighted = a * upstream
 
-    def work(tiles: Sequence[Tile]) -> tuple[Tensor | None, Tensor | None]:
+    def work(tiles: Sequence[Tile], _: int) -> tuple[Tensor | None, Tensor | None]:
         da, dc = (torch.zeros_like(x) if want else None for x, want in ((a, wanted[0]), (c, wanted[1])))
         buffer = buffer_for(a, plan.rows, plan.columns) if tiles else a
         for rows, columns in tiles:
