@@ -60,7 +60,7 @@ def test_pairs_and_lists_follow_the_definition(similarity: Similarity) -> None:
     """`between`, `listed`, and the base class's own `listed` give the loop's numbers."""
     anchors, candidates = tables()
     similarity.check(anchors, candidates)
-    a, c = similarity.prepare(anchors), similarity.prepare(candidates)
+    a, c = similarity.prepare(anchors), similarity.prepare_candidates(candidates)
     assert len(a) == similarity.tensors
     expected = torch.tensor(
         [[loop(similarity, anchors, candidates, i, j) for j in range(4)] for i in range(5)], dtype=torch.float64

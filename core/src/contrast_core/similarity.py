@@ -22,6 +22,8 @@ class Similarity(ABC):
 
     bilinear: bool = False
     """Whether `prepare` gives one (n, d) tensor and s(a, c) = a . c of these: the engine's hand-written path."""
+    two_sided: bool = False
+    """Whether candidates are prepared in another way than anchors, so that one table makes two."""
 
     @property
     def tensors(self) -> int:
@@ -37,6 +39,10 @@ class Similarity(ABC):
     def prepare(self, table: Embeddings) -> Rows:
         """Tensors computed once per row, by default the field alone."""
         return (table[getattr(self, "field", "z")],)
+
+    def prepare_candidates(self, table: Embeddings) -> Rows:
+        """The same for the candidates' side; a similarity that does it in another way says so with `two_sided`."""
+        return self.prepare(table)
 
     @abstractmethod
     def between(self, a: Rows, c: Rows) -> Tensor:
@@ -185,9 +191,20 @@ class WeightedSum(Similarity):
         ends = [sum(part.tensors for part in self.parts[:k]) for k in range(len(self.parts) + 1)]
         return [rows[start:end] for start, end in pairwise(ends)]
 
+    @property
+    def two_sided(self) -> bool:  # type: ignore[override]
+        """Whether a part is."""
+        return any(part.two_sided for part in self.parts)
+
     def prepare(self, table: Embeddings) -> Rows:
         """The parts' tensors one after the other."""
-        prepared = [part.prepare(table) for part in self.parts]
+        return self._joined([part.prepare(table) for part in self.parts])
+
+    def prepare_candidates(self, table: Embeddings) -> Rows:
+        """The same for the candidates' side."""
+        return self._joined([part.prepare_candidates(table) for part in self.parts])
+
+    def _joined(self, prepared: Sequence[Rows]) -> Rows:
         for part, rows in zip(self.parts, prepared, strict=True):
             if len(rows) != part.tensors:
                 raise ValueError(
@@ -247,11 +264,7 @@ class Given(Similarity):
     """s_ij = entry j of the anchors' field, (n, m): scores that something else computed."""
 
     field: str = "scores"
-
-    @property
-    def tensors(self) -> int:
-        """The scores and the row numbers."""
-        return 2
+    two_sided = True
 
     def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
         """Raise ValueError if the anchors have no scores or not one for each candidate."""
@@ -260,18 +273,17 @@ class Given(Similarity):
         if shape != wanted:
             raise ValueError(f"The similarity {self} needs one score for each pair, {wanted}, not {shape}.")
 
-    def prepare(self, table: Embeddings) -> Rows:
-        """The scores, which only anchors have, and the row number, which only candidates need."""
-        number = torch.arange(len(table), device=table.device)
-        return (table[self.field] if self.field in table.fields else number, number)
+    def prepare_candidates(self, table: Embeddings) -> Rows:
+        """The row numbers."""
+        return (torch.arange(len(table), device=table.device),)
 
     def between(self, a: Rows, c: Rows) -> Tensor:
         """The entries."""
-        return a[0].index_select(1, c[1])
+        return a[0].index_select(1, c[0])
 
     def listed(self, a: Rows, c: Rows) -> Tensor:
         """The entries."""
-        return a[0].gather(1, c[1][:, None]).squeeze(1)
+        return a[0].gather(1, c[0][:, None]).squeeze(1)
 
 
 def _need_vectors(similarity: Similarity, anchors: Tensor, candidates: Tensor) -> None:

@@ -43,7 +43,7 @@ def listed_pairs(pairs: Pairs, relation: Relation) -> tuple[Tensor, Tensor]:
 def similarities(pairs: Pairs, similarity: Similarity, i: Tensor, j: Tensor) -> Tensor:
     """s of the listed pairs, (p,)."""
     with torch.autocast(pairs.anchors.device.type, enabled=False):
-        a, c = similarity.prepare(pairs.anchors), similarity.prepare(pairs.candidates)
+        a, c = similarity.prepare(pairs.anchors), similarity.prepare_candidates(pairs.candidates)
         sides = (tuple(at_least_float32(x[at]) for x in rows) for rows, at in ((a, i), (c, j)))
         return similarity.listed(*sides)
 

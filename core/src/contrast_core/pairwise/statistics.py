@@ -46,7 +46,7 @@ def _problem(
     relation.check(anchors, candidates)
     similarity.check(anchors, candidates)
     a = similarity.prepare(anchors)
-    c = a if candidates is anchors else similarity.prepare(candidates)
+    c = a if candidates is anchors and not similarity.two_sided else similarity.prepare_candidates(candidates)
     # Reductions are computed in float32 or better, and in the wider type of both sides.
     kind = _kind(*a, *c)
     a, c = (tuple(x.to(kind) if x.is_floating_point() else x for x in rows) for rows in (a, c))
@@ -336,17 +336,19 @@ def sum_of(
 
 
 def softmax_mean(
-    function: Callable[[Tensor], Tensor],
+    function: Callable[[Tensor], Tensor] | None,
     pairs: Pairs,
     relation: Relation,
     similarity: Similarity = COSINE,
     temperature: Temperature = 1.0,
     *,
+    detach_weights: bool = False,
     tile: int | None = None,
 ) -> Tensor:
     """sum_j p_ij f(s_ij) with p_ij = w_ij exp(s_ij / t) / sum_k w_ik exp(s_ik / t), (n,); 0 for an empty row.
 
-    A negative temperature prefers the least similar candidates.
+    Without a function f(s) = s. With `detach_weights` no gradient flows through p. A negative temperature prefers the
+    least similar candidates.
     """
     with _without_autocast(pairs.anchors):
         problem = _problem(pairs, relation, similarity, temperature, tile)
@@ -354,9 +356,11 @@ def softmax_mean(
 
         def statistic(similarities: Tensor, weights: Tensor, rows: slice) -> tuple[Tensor]:
             shares, _ = exponentials(problem.scaled(similarities, rows), weights, bounded)
+            if detach_weights:
+                shares = shares.detach()
             total = shares.sum(1)
-            values = function(_without_gradient_of_unrelated(similarities, weights))
-            values = torch.where(related(weights), values, 0.0)
+            values = _without_gradient_of_unrelated(similarities, weights)
+            values = torch.where(related(weights), values if function is None else function(values), 0.0)
             return ((shares * values).sum(1) / torch.where(total > 0, total, 1.0),)
 
         return by_blocks(problem, statistic)[0]
