@@ -7,20 +7,18 @@ from abc import abstractmethod
 from typing import Literal, final
 
 import torch
-from torch import Tensor
 
 from contrast_core.interfaces import Objective, Outputs, Term
 from contrast_core.objectives.rows import (
-    attraction,
+    against_everyone,
+    against_negatives,
     average,
-    contrast,
     mean_weight,
-    repulsion,
     similarity_or_cosine,
 )
 from contrast_core.objectives.temperature import LogitScale
 from contrast_core.pairs import Pairs
-from contrast_core.pairwise import Temperature
+from contrast_core.pairwise import Contrast, Temperature
 from contrast_core.similarity import Similarity
 
 
@@ -56,29 +54,21 @@ class _AgainstPositives(Objective):
         self.temperature = LogitScale(temperature, learnable_temperature, maximum_scale)
 
     @abstractmethod
-    def denominator(self, pairs: Pairs, temperature: Temperature) -> Tensor:
-        """The log-denominator, (n,), -inf where there is nothing in it."""
+    def contrast(self, pairs: Pairs, temperature: Temperature, both: bool) -> list[Contrast]:
+        """Log-denominator and mean positive logit, and those of the swapped pairs if `both` directions count."""
 
     def forward(self, outputs: Outputs) -> Term:
         """The loss of the named pairs; rows that lack a positive or a denominator are dropped and counted."""
         pairs = outputs.pairs[self.pairs]
-        forth = self._one_way(pairs)
+        found = self.contrast(pairs, self.temperature(), self.directions == "both")
+        terms = [average(c.denominator - c.positive, (c.weight > 0) & (c.denominator > -math.inf)) for c in found]
         scalars = {**self._mean_weight(pairs), **self.temperature.scalars()}
-        if self.directions == "one":
-            return Term(forth.value, forth.rows, forth.dropped, scalars=scalars)
-        back = self._one_way(pairs.swapped())
-        value = (forth.value + back.value) / 2
-        return Term(value, forth.rows + back.rows, forth.dropped + back.dropped, scalars=scalars)
+        value = terms[0].value if len(terms) == 1 else (terms[0].value + terms[1].value) / 2
+        return Term(value, sum(t.rows for t in terms), sum(t.dropped for t in terms), scalars=scalars)
 
     def after_update(self) -> None:
         """Keep the learned temperature within its limit."""
         self.temperature.clamp()
-
-    def _one_way(self, pairs: Pairs) -> Term:
-        temperature = self.temperature()
-        positive, weight = attraction(pairs, self.similarity, temperature)
-        denominator = self.denominator(pairs, temperature)
-        return average(denominator - positive, (weight > 0) & (denominator > -math.inf))
 
     @torch.no_grad()
     def _mean_weight(self, pairs: Pairs) -> dict[str, float]:
@@ -107,9 +97,9 @@ class InfoNCE(_AgainstPositives):
     MoCo v3 multiplies by 2 t: set the recipe's factor.
     """
 
-    def denominator(self, pairs: Pairs, temperature: Temperature) -> Tensor:
+    def contrast(self, pairs: Pairs, temperature: Temperature, both: bool) -> list[Contrast]:
         """Positives and negatives."""
-        return contrast(pairs, self.similarity, temperature, self.normalise_weights)
+        return against_everyone(pairs, self.similarity, temperature, self.normalise_weights, both)
 
 
 @final
@@ -127,6 +117,6 @@ class DCL(_AgainstPositives):
         positives.
     """
 
-    def denominator(self, pairs: Pairs, temperature: Temperature) -> Tensor:
+    def contrast(self, pairs: Pairs, temperature: Temperature, both: bool) -> list[Contrast]:
         """Negatives only."""
-        return repulsion(pairs, pairs.negatives, self.similarity, temperature, self.normalise_weights)
+        return against_negatives(pairs, self.similarity, temperature, self.normalise_weights, both)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from contrast_core.interfaces import Objective, Outputs, Term
-from contrast_core.objectives.rows import attraction, average, contrast, similarity_or_cosine
+from contrast_core.objectives.rows import against_everyone, average, similarity_or_cosine
 from contrast_core.pairs import Pairs
 from contrast_core.similarity import Similarity
 
@@ -53,8 +53,7 @@ class ProtoNCE(Objective):
     def forward(self, outputs: Outputs) -> Term:
         """The loss of the named pairs; an anchor without a prototype of its own is dropped and counted."""
         pairs = outputs.pairs[self.pairs]
-        positive, weight = attraction(pairs, self.similarity, self.concentration)
-        denominator = contrast(pairs, self.similarity, self.concentration)
+        ((denominator, positive, weight),) = against_everyone(pairs, self.similarity, self.concentration)
         if self.denominator == "mean_times_rows":
             denominator = denominator + self._constant(pairs).to(denominator.dtype)
         return average(denominator - positive, (weight > 0) & (denominator > -math.inf))

@@ -10,7 +10,7 @@ from torch import Tensor
 from contrast_core import pairwise
 from contrast_core.interfaces import Term
 from contrast_core.pairs import Pairs
-from contrast_core.pairwise import Temperature
+from contrast_core.pairwise import Contrast, Temperature
 from contrast_core.relations import Relation, everything
 from contrast_core.similarity import Cosine, Similarity
 
@@ -25,8 +25,8 @@ def average(losses: Tensor, valid: Tensor, **scalars: float) -> Term:
 
     The others are counted as dropped; their losses may be infinite.
     """
-    kept = losses[valid]
-    rows = len(kept)
+    rows = int(valid.sum())
+    kept = losses if rows == len(losses) else torch.where(valid, losses, 0.0)
     return Term(kept.sum() / max(rows, 1), rows=rows, dropped=len(losses) - rows, scalars=scalars)
 
 
@@ -56,6 +56,38 @@ def contrast(pairs: Pairs, similarity: Similarity, temperature: Temperature, nor
     return torch.where(has_own, torch.logaddexp(torch.where(has_own, own, 0.0), others), others)
 
 
+def against_everyone(
+    pairs: Pairs, similarity: Similarity, temperature: Temperature, normalise_weights: bool = False, both: bool = False
+) -> list[Contrast]:
+    """The denominator of `contrast` with the mean positive logit, and, for `both`, those of the swapped pairs."""
+    if pairs.positives.binary and pairs.negatives.binary:
+        return _contrasts(pairs, pairs.positives | pairs.negatives, similarity, temperature, both)
+    found = []
+    for each in (pairs, pairs.swapped()) if both else (pairs,):
+        denominator = contrast(each, similarity, temperature, normalise_weights)
+        found.append(Contrast(denominator, *attraction(each, similarity, temperature)))
+    return found
+
+
+def against_negatives(
+    pairs: Pairs, similarity: Similarity, temperature: Temperature, normalise_weights: bool = False, both: bool = False
+) -> list[Contrast]:
+    """The denominator of `repulsion` with the mean positive logit, and, for `both`, those of the swapped pairs."""
+    found = _contrasts(pairs, pairs.negatives, similarity, temperature, both)
+    if normalise_weights:
+        sides = (pairs, pairs.swapped()) if both else (pairs,)
+        found = [c._replace(denominator=_by_mean(c.denominator, p)) for c, p in zip(found, sides, strict=True)]
+    return found
+
+
+def _contrasts(
+    pairs: Pairs, denominator: Relation, similarity: Similarity, temperature: Temperature, both: bool
+) -> list[Contrast]:
+    if both:
+        return list(pairwise.two_sided_contrast(pairs, denominator, similarity, temperature))
+    return [pairwise.contrast(pairs, denominator, similarity, temperature)]
+
+
 def repulsion(
     pairs: Pairs,
     negatives: Relation,
@@ -67,10 +99,12 @@ def repulsion(
 
     Optionally each w_ij is divided by their mean over all j."""
     result = pairwise.logsumexp(pairs, negatives, similarity, temperature)
-    if normalise_weights:
-        mean = mean_weight(pairs, negatives)
-        result = result - torch.where(mean > 0, mean, 1.0).log()
-    return result
+    return _by_mean(result, pairs, negatives) if normalise_weights else result
+
+
+def _by_mean(logarithm: Tensor, pairs: Pairs, negatives: Relation | None = None) -> Tensor:
+    mean = mean_weight(pairs, pairs.negatives if negatives is None else negatives)
+    return logarithm - torch.where(mean > 0, mean, 1.0).log()
 
 
 def mean_weight(pairs: Pairs, relation: Relation) -> Tensor:

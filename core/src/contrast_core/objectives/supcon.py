@@ -9,9 +9,10 @@ from torch import Tensor
 
 from contrast_core import pairwise
 from contrast_core.interfaces import Objective, Outputs, Term
-from contrast_core.objectives.rows import attraction, average, contrast, similarity_or_cosine
+from contrast_core.objectives.rows import against_everyone, average, similarity_or_cosine
 from contrast_core.objectives.temperature import LogitScale
 from contrast_core.pairs import Pairs
+from contrast_core.pairwise import Temperature
 from contrast_core.similarity import Similarity
 
 
@@ -60,9 +61,10 @@ class SupCon(Objective):
 
     def forward(self, outputs: Outputs) -> Term:
         """The loss of the named pairs."""
-        pairs = outputs.pairs[self.pairs]
-        positive, valid = self._positive(pairs)
-        term = average(contrast(pairs, self.similarity, self.temperature()) - positive, valid)
+        pairs, temperature = outputs.pairs[self.pairs], self.temperature()
+        (found,) = against_everyone(pairs, self.similarity, temperature)
+        positive = found.positive if self.form == "out" else self._inside(pairs, found.weight, temperature)
+        term = average(found.denominator - positive, found.weight > 0)
         value, rows, everyone = term.value * self.factor, term.rows, len(pairs.anchors)
         if self.reduction == "sum":
             value = value * rows
@@ -70,10 +72,7 @@ class SupCon(Objective):
             value, rows = value * (rows / max(everyone, 1)), everyone
         return Term(value, rows, term.dropped)
 
-    def _positive(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
-        temperature = self.temperature()
-        mean, weight = attraction(pairs, self.similarity, temperature)
-        if self.form == "out":
-            return mean, weight > 0
+    def _inside(self, pairs: Pairs, weight: Tensor, temperature: Temperature) -> Tensor:
+        """log mean_{p in P_i} exp(l_ip), (n,)."""
         some = torch.where(weight > 0, weight, 1.0)
-        return pairwise.logsumexp(pairs, pairs.positives, self.similarity, temperature) - some.log(), weight > 0
+        return pairwise.logsumexp(pairs, pairs.positives, self.similarity, temperature) - some.log()

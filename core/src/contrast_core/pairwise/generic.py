@@ -6,98 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
-from attrs import frozen
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from contrast_core.embeddings import Embeddings
+from contrast_core.pairwise.problem import Problem
 from contrast_core.pairwise.tiles import spans
-from contrast_core.relations import Block, Relation
-from contrast_core.similarity import Rows, Similarity
-
-ENTRIES = 2**18
-"""Pairs alive at once: some ten tensors of this size stay in a processor's shared cache."""
-SMALL = 2**16
-"""Up to so many pairs plain autograd on the whole matrix is the faster way."""
-
-
-@frozen(eq=False)
-class Problem:
-    """One statistic's inputs.
-
-    Args:
-        anchors: the table of n rows.
-        candidates: the table of m rows.
-        relation: who meets whom.
-        similarity: how alike two rows are.
-        a: the anchors' rows as the similarity prepared them.
-        c: the candidates' rows likewise.
-        temperature: a number or a tensor that broadcasts to (n, m).
-        kind: the type that sums are computed in.
-        side: the side of a tile, or None for the engine's choice.
-    """
-
-    anchors: Embeddings
-    candidates: Embeddings
-    relation: Relation
-    similarity: Similarity
-    a: Rows
-    c: Rows
-    temperature: float | Tensor
-    kind: torch.dtype
-    side: int | None
-
-    def weights(self, rows: slice, relation: Relation | None = None) -> Tensor:
-        """Weights of some anchors with all candidates; they broadcast to (r, m)."""
-        everyone = slice(0, len(self.candidates))
-        return self._weigh(Block.tile(self.anchors, self.candidates, rows, everyone), relation or self.relation)
-
-    def _weigh(self, block: Block, relation: Relation) -> Tensor:
-        """A gradient only if the relation declares one, and fractions in the type of the similarities."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.relation.differentiable):
-            weights = relation.weigh(block)
-        return weights.to(self.kind) if weights.is_floating_point() else weights
-
-    def scaled(self, similarities: Tensor, rows: slice) -> Tensor:
-        """Logits of a block."""
-        temperature = self.temperature
-        if isinstance(temperature, Tensor) and temperature.dim() == 2 and len(temperature) > 1:
-            temperature = temperature[rows]
-        return similarities / temperature
-
-    def listed(self, i: Tensor, j: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits and weights, (p,) each, of listed pairs."""
-        a, c = (tuple(x.index_select(0, at) for x in rows) for rows, at in ((self.a, i), (self.c, j)))
-        temperature = self.temperature
-        if isinstance(temperature, Tensor) and temperature.dim() == 2:
-            temperature = temperature[i if len(temperature) > 1 else 0, j if temperature.shape[1] > 1 else 0]
-        return self.similarity.listed(a, c) / temperature, self.listed_weights(i, j)
-
-    def listed_weights(self, i: Tensor, j: Tensor) -> Tensor:
-        """Weights, (p,), of listed pairs."""
-        return self._weigh(Block(self.anchors, self.candidates, i, j), self.relation).expand(i.shape)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n, m)."""
-        return len(self.anchors), len(self.candidates)
-
-    def is_small(self) -> bool:
-        """Whether plain autograd on the whole matrix is the faster way."""
-        n, m = self.shape
-        return self.side is None and n * m <= SMALL
-
-    def by_hand(self) -> bool:
-        """Whether the hand-written functions apply."""
-        return self.similarity.bilinear and not self.relation.differentiable
-
-    def rows_at_once(self) -> int:
-        """How many anchors a block holds."""
-        if self.side is not None:
-            return self.side
-        numbers = max(self.similarity.numbers_per_pair(self.a, self.c), self.relation.numbers_per_pair)
-        return max(1, ENTRIES // max(self.shape[1] * numbers, 1))
-
+from contrast_core.similarity import Rows
 
 Statistic = Callable[[Tensor, Tensor, slice], tuple[Tensor, ...]]
 """From a block's similarities (r, m), weights (r, m) and rows to tensors with one entry a row."""

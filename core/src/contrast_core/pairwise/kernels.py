@@ -4,9 +4,9 @@ Kept for backward are the tables, one number a row, and as many finished tiles a
 are computed again. The temperature, the normalisation and everything else that turns embeddings into `a` and `c` is
 ordinary autograd outside of here.
 
-With E_ij = exp(l_ij), sums S_i = sum_j w_ij E_ij and upstream g_i: dl_ij = g_i w_ij E_ij / S_i. One table with itself has
-E = E^T, so half of the tiles do: M = E * (w g/S + (w g/S)^T) and dz = scale M z. Two tables with sums of both sides need
-one pass, not two: M = w E * (g_i/S_i + h_j/T_j).
+With E_ij = exp(l_ij), sums S_i = sum_j w_ij E_ij and upstream g_i: dl_ij = g_i w_ij E_ij / S_i. One table with itself
+has E = E^T, so half of the tiles do: M = E * (w g/S + (w g/S)^T) and dz = scale M z. Two tables with sums of both sides
+need one pass, not two: M = w E * (g_i/S_i + h_j/T_j).
 
 In numbers of products n m d: rows 1 forward and 3 backward; both sides of two tables the same; one table 1/2 and 3/2.
 A power of two takes a third of the time of exp and is as exact, so logits carry a factor log2(e).
@@ -31,7 +31,7 @@ from contrast_core.relations.algebra import related
 SAFE_EXPONENT = 40.0
 """exp(+-40) times any number of rows stays far inside float32, so smaller logits need no shift."""
 FAINT = 1e-20
-"""A sum below this, of small weights or of logits far below the bound, is computed again with a maximum for each row."""
+"""A sum below this, of small weights or of logits far below the bound, is computed again with a maximum each row."""
 LOG2E = math.log2(math.e)
 
 

@@ -35,7 +35,7 @@ class Groups:
 
 @frozen(eq=False)
 class Pattern:
-    """R_ij = weight_e for an exception e = (i, j); otherwise inside_j if i and j are of one group, and outside_j if not.
+    """R_ij = weight_e for an exception e = (i, j); else inside_j if i and j are of one group, and outside_j if not.
 
     Args:
         i: the exceptions' anchors, (p,).
@@ -86,10 +86,11 @@ def pattern_of(relation: Relation, anchors: Embeddings, candidates: Embeddings) 
         found = relation.listed(anchors, candidates, limit_for(anchors, candidates))
         return None if found is None else Pattern(*found, _weights(relation, anchors, candidates, *found), nobody)
     values: dict[object, Tensor] = {}
-    lists, long = [], []
+    lists: list[tuple[Tensor, Tensor]] = []
+    long: list[Relation] = []
     for atom in relation.atoms():
-        key = _key(atom)
-        if key in values or any(key == _key(other) for other in long):
+        key = atom.identity()
+        if key in values or any(key == other.identity() for other in long):
             continue
         if isinstance(atom, Everything):
             values[key] = ~nobody
@@ -117,13 +118,6 @@ def pattern_of(relation: Relation, anchors: Embeddings, candidates: Embeddings) 
     return Pattern(i[odd], j[odd], weights[odd], outside, inside, groups)
 
 
-def _key(atom: Relation) -> object:
-    # Relations written twice, as in same("label") & ... | ~same("label"), are one.
-    if isinstance(atom, Same):
-        return ("same", atom.column, atom.missing)
-    return ("where", atom.column, atom.value) if isinstance(atom, Where) and atom.side == "candidates" else id(atom)
-
-
 def _condensed(values: Tensor) -> Tensor:
     """One entry for all candidates if they have the same."""
     alike = len(values) > 0 and bool((values == values[0]).all())
@@ -138,8 +132,8 @@ def _decide(
         return None
     table = {}
     for bits in product((False, True), repeat=len(long)):
-        known = {**values, **{_key(atom): nobody | bit for atom, bit in zip(long, bits, strict=True)}}
-        table[bits] = relation.truth(lambda atom, known=known: known[_key(atom)])  # type: ignore[misc]
+        known = {**values, **{atom.identity(): nobody | bit for atom, bit in zip(long, bits, strict=True)}}
+        table[bits] = relation.truth(lambda atom, known=known: known[atom.identity()])  # type: ignore[misc]
     first = table[(False,) * len(long)]
     depends = [k for k in range(len(long)) if any(_differ(table[bits], table[_flipped(bits, k)]) for bits in table)]
     if not depends:
@@ -168,7 +162,5 @@ def _united(lists: Sequence[tuple[Tensor, Tensor]], m: int, device: torch.device
     return key // m, key % m
 
 
-def _weights(
-    relation: Relation, anchors: Embeddings, candidates: Embeddings, i: Tensor, j: Tensor
-) -> Tensor:
+def _weights(relation: Relation, anchors: Embeddings, candidates: Embeddings, i: Tensor, j: Tensor) -> Tensor:
     return relation.weigh(Block(anchors, candidates, i, j)).expand(i.shape)

@@ -37,7 +37,8 @@ class Turned(Weights):
         if places is None:
             return None
         high, wide = rows.stop - rows.start, columns.stop - columns.start
-        return (places % high) * wide + places // high
+        turned: Tensor = (places % high) * wide + places // high
+        return turned
 
     def refuse_changes(self) -> None:
         """As the weights."""
@@ -100,7 +101,7 @@ class Plan:
                 torch.set_num_threads(1)
                 with torch.no_grad():
                     results[number] = work(tiles[number::threads], number)
-            except BaseException as error:  # noqa: BLE001 - it is raised again by the caller
+            except BaseException as error:
                 errors.append(error)
 
         others = [threading.Thread(target=run, args=(number,)) for number in range(1, threads)]

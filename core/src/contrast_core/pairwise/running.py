@@ -1,4 +1,4 @@
-"""The same statistic for logits of any size: a running maximum for each row, and softmax weights in the backward pass."""
+"""The same statistic for logits of any size: a running maximum for each row; softmax weights in the backward pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from contrast_core.pairwise.plan import Plan, erase, plain
 from contrast_core.pairwise.tiles import Tile, buffer_for, shaped
 
 
-def logits_of(a: Tensor, c: Tensor, plan: Plan, rows: slice, columns: slice, tile: Tensor) -> tuple[Tensor, Tensor | None]:
+def logits_of(
+    a: Tensor, c: Tensor, plan: Plan, rows: slice, columns: slice, tile: Tensor
+) -> tuple[Tensor, Tensor | None]:
     """(logits, -inf where unrelated; weights that are no plain 0 or 1, or None) of a tile."""
     torch.addmm(tile, a[rows], c[columns].T, beta=0, alpha=plan.scale, out=tile)
     weights, places = plan.weights.of(rows, columns), plan.weights.exceptions(rows, columns)

@@ -18,10 +18,12 @@ def differentiable_gradients(
     A recomputing backward pass has no derivative of its own, and to return one that silently lacks a part would be
     wrong; so `create_graph=True` costs the memory of the dense way, and is exact.
     """
-    gradients = [upstream] if isinstance(upstream, Tensor) else [g for g in upstream if g is not None]
+    given = [upstream] if isinstance(upstream, Tensor) else upstream
     wanted = [tensor for tensor in inputs if tensor.requires_grad]
     with torch.enable_grad(), torch.autocast(inputs[0].device.type, enabled=False):
         values = function(*inputs)
-        outputs = [values] if isinstance(values, Tensor) else [value for value in values if value is not None]
+        results = [values] if isinstance(values, Tensor) else values
+        both = [(y, g) for y, g in zip(results, given, strict=True) if y is not None and g is not None]
+        outputs, gradients = zip(*both, strict=True)
         found = iter(torch.autograd.grad(outputs, wanted, gradients, create_graph=True))
     return tuple(next(found) if tensor.requires_grad else None for tensor in inputs)

@@ -10,7 +10,7 @@ from attrs import frozen
 from torch import Tensor
 
 from contrast_core.embeddings import Embeddings
-from contrast_core.relations.block import Block
+from contrast_core.relations.block import Block, broadcast
 
 List = tuple[Tensor, Tensor]
 """Indices (i, j), each (p,), of listed pairs."""
@@ -62,6 +62,10 @@ class Relation(ABC):
         """That Boolean function: whether pairs are related, given whether they are in each atom; by broadcasting."""
         return value(self)
 
+    def identity(self) -> object:
+        """What two relations have in common that are the same relation written twice: here, being one object."""
+        return id(self)
+
     def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
         """Raise ValueError, naming relation, side and column, if a needed column is missing."""
         sides = (
@@ -96,6 +100,19 @@ class Relation(ABC):
         return f"({self})" if self.strength < strength else str(self)
 
 
+def weights_of(block: Block, *relations: Relation) -> list[Tensor]:
+    """What each relation says of the pairs of a block; what they are made of in common is looked at once."""
+    known: dict[object, Tensor] = {}
+
+    def value(atom: Relation) -> Tensor:
+        key = atom.identity()
+        if key not in known:
+            known[key] = related(atom.weigh(block))
+        return known[key]
+
+    return [relation.truth(value) if relation.binary else relation.weigh(block) for relation in relations]
+
+
 def compared(comparison: Callable[..., Tensor], x: Tensor, y: Tensor | float) -> Tensor:
     """Boolean result of an elementwise comparison such as torch.eq, without gradient.
 
@@ -103,8 +120,12 @@ def compared(comparison: Callable[..., Tensor], x: Tensor, y: Tensor | float) ->
     """
     if not isinstance(y, Tensor):
         y = torch.as_tensor(y, device=x.device)
-    result = torch.empty(torch.broadcast_shapes(x.shape, y.shape), dtype=torch.uint8, device=x.device)
-    comparison(x.detach(), y.detach(), out=result)
+    x, y = x.detach(), y.detach()
+    shape = broadcast(x, y)
+    if shape.numel() < 2**14:
+        return comparison(x, y)
+    result = torch.empty(shape, dtype=torch.uint8, device=x.device)
+    comparison(x, y, out=result)
     return result.view(torch.bool)
 
 

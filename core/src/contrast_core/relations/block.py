@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attrs import frozen
-from torch import Size, Tensor, arange, broadcast_shapes
+from torch import Size, Tensor, arange
 
 from contrast_core.embeddings import Embeddings
 
@@ -49,10 +49,18 @@ class Block:
     @property
     def shape(self) -> Size:
         """The shape of the weights to return."""
-        return Size(broadcast_shapes(self.i.shape, self.j.shape))
+        return broadcast(self.i, self.j)
+
+
+def broadcast(x: Tensor, y: Tensor) -> Size:
+    """The shape of two tensors together; torch's own function takes longer than a small tile's arithmetic."""
+    if x.dim() != y.dim():
+        shorter, longer = sorted((x, y), key=Tensor.dim)
+        return broadcast(shorter.reshape((1,) * (longer.dim() - shorter.dim()) + shorter.shape), longer)
+    return Size(theirs if ours == 1 else ours for ours, theirs in zip(x.shape, y.shape, strict=True))
 
 
 def _at(entries: Tensor, index: Tensor, span: slice | None) -> Tensor:
     # The gradient of index_select is an index_add; that of indexing with brackets is many times slower.
     found = entries.index_select(0, index.flatten()) if span is None else entries[span]
-    return found.reshape(index.shape + entries.shape[1:])
+    return found if index.dim() == 1 else found.reshape(index.shape + entries.shape[1:])

@@ -72,6 +72,10 @@ class Same(_OfOneColumn):
             return Listed.of(*found, None, len(candidates))
         return _Compared(self, *self.groups(anchors, candidates))
 
+    def identity(self) -> object:
+        """Column and missing entry."""
+        return ("same", self.column, self.missing)
+
     def groups(self, anchors: Embeddings, candidates: Embeddings) -> tuple[Tensor, Tensor]:
         """Small integers, (n,) and (m,), that are equal exactly where rows are related; below 0 related to none."""
         ours, theirs = anchors[self.column], candidates[self.column]
@@ -139,6 +143,10 @@ class Where(Relation):
         if self.side == "anchors":
             return block.of_anchors(block.anchors[self.column]) == self.value
         return block.of_candidates(block.candidates[self.column]) == self.value
+
+    def identity(self) -> object:
+        """Column, value and side."""
+        return ("where", self.column, self.value, self.side)
 
     def transposed(self) -> Relation:
         """The condition on the other side."""

@@ -1,0 +1,150 @@
+"""The hand-written road: cosine and dot products with relations that are not learned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from contrast_core.pairwise.dense import DenseContrast
+from contrast_core.pairwise.kernels import LogSumExp
+from contrast_core.pairwise.linear import (
+    ListedLogits,
+    ListedSum,
+    WeightedSum,
+    listed_logsumexp,
+    sum_by_rule,
+    weight_by_rule,
+)
+from contrast_core.pairwise.pattern import Pattern, pattern_of
+from contrast_core.pairwise.plan import Plan
+from contrast_core.pairwise.problem import Problem, scaled_tables
+from contrast_core.pairwise.tiles import ByPattern, ByRelation, Weights, cuts, order, sorted_by_group
+from contrast_core.relations import Block, Relation
+from contrast_core.relations.algebra import weights_of
+
+Three = tuple[Tensor, Tensor, Tensor]
+SIDE = 512
+"""Side of the tiles of the hand-written path: a float32 tile of 1 MB stays in a core's own cache."""
+SIDE_ON_A_GPU = 8192
+"""There a tile has to feed thousands of cores."""
+
+
+def _pattern(problem: Problem) -> Pattern | None:
+    """The relation's pattern; not looked for where all pairs are few and one mask is cheaper."""
+    if problem.is_small():
+        return None
+    return pattern_of(problem.relation, problem.anchors, problem.candidates)
+
+
+def _plan(problem: Problem, weights: Callable[[list[slice], list[slice]], Weights], scale: float, sides: str) -> Plan:
+    n, m = problem.shape
+    side = problem.side or (SIDE if problem.anchors.device.type == "cpu" else SIDE_ON_A_GPU)
+    rows, columns = (cuts(length, max(length, 1) if problem.is_small() else side) for length in (n, m))
+    return Plan(weights(rows, columns), rows, columns, scale, sides, getattr(problem.anchors, "group", None))
+
+
+def _by_relation(problem: Problem) -> Callable[[list[slice], list[slice]], Weights]:
+    prepare = not problem.is_small()
+    return lambda *_: ByRelation(problem.anchors, problem.candidates, problem.relation, prepare)
+
+
+def small_contrast(problem: Problem, positives: Relation, both: bool) -> tuple[Three, Three | None]:
+    """(log-sum by the problem's relation, sum of logits and of weights by `positives`) of rows and of columns."""
+    a, c, scale = scaled_tables(problem)
+    n, m = problem.shape
+    with torch.no_grad():
+        block = Block.tile(problem.anchors, problem.candidates, slice(0, n), slice(0, m))
+        d, p = (w.expand(n, m) for w in weights_of(block, problem.relation, positives))
+        totals = [p.sum(side, dtype=problem.kind) for side in (1, 0)[: 1 + both]]
+    rows, columns, sums, other_sums = DenseContrast.apply(a, c, scale, d, p, both, c is a)  # type: ignore[no-untyped-call]
+    return (rows, sums, totals[0]), (columns, other_sums, totals[1]) if both else None
+
+
+def logsumexp_by_hand(problem: Problem, sides: str) -> tuple[Tensor, Tensor | None]:
+    """log sum_j w_ij exp(l_ij), (n,), and by columns, (m,), if "both" sides are wanted and one pass gives them."""
+    a, c, scale = scaled_tables(problem)
+    pattern = _pattern(problem)
+    if pattern is None:
+        sides = _sides(sides, a is c, symmetric=True)
+        plan = _plan(problem, _by_relation(problem), scale, sides)
+        return LogSumExp.apply(a, c, plan)  # type: ignore[no-untyped-call,no-any-return]
+    listed = _listed_part(a, c, scale, pattern, both=sides == "both")
+    if listed is not None and pattern.empty:
+        return listed
+    sides = _sides(sides, a is c, symmetric=_is_symmetric(pattern, problem.shape[1]))
+    ordered = pattern
+    if pattern.groups is not None:
+        by = order(pattern.groups)
+        ordered = sorted_by_group(pattern, *by)
+        one = c is a
+        a = a.index_select(0, by[0])
+        c = a if one and by[1] is by[0] else c.index_select(0, by[1])
+    plan = _plan(problem, lambda *cuts: ByPattern(ordered, *cuts), scale, sides)
+    rows, columns = LogSumExp.apply(a, c, plan)  # type: ignore[no-untyped-call]
+    if pattern.groups is not None:
+        rows = torch.empty_like(rows).index_copy(0, by[0], rows)
+        columns = None if columns is None else torch.empty_like(columns).index_copy(0, by[1], columns)
+    if listed is not None:
+        rows = log_add(rows, listed[0])
+        columns = None if columns is None or listed[1] is None else log_add(columns, listed[1])
+    return rows, columns
+
+
+def _sides(sides: str, one_table: bool, symmetric: bool) -> str:
+    return "half" if sides == "rows" and one_table and symmetric else sides
+
+
+def _is_symmetric(pattern: Pattern, m: int) -> bool:
+    """Whether an exception (i, j) is one for (j, i) too, so that half of the tiles see all of them."""
+    if not len(pattern.i):
+        return True
+    return torch.equal((pattern.i * m + pattern.j).sort()[0], (pattern.j * m + pattern.i).sort()[0])
+
+
+def _listed_part(
+    a: Tensor, c: Tensor, scale: float, pattern: Pattern, both: bool
+) -> tuple[Tensor, Tensor | None] | None:
+    """The log-sums over listed pairs that are related though the rule says no; None if the rule has all there is."""
+    more = pattern.weight > 0
+    if not pattern.empty and not bool(more.any()):
+        return None
+    i, j, weight = pattern.i[more], pattern.j[more], pattern.weight[more]
+    logits = ListedLogits.apply(a, c, i, j) * scale  # type: ignore[no-untyped-call]
+    columns = listed_logsumexp(logits, weight, j, len(c)) if both else None
+    return listed_logsumexp(logits, weight, i, len(a)), columns
+
+
+def log_add(x: Tensor, y: Tensor) -> Tensor:
+    """log(exp(x) + exp(y)), where -inf stands for nothing and has no gradient."""
+    nothing = x == -math.inf
+    return torch.where(nothing, y, torch.logaddexp(torch.where(nothing, 0.0, x), y))
+
+
+def weighted_sum_by_hand(problem: Problem) -> tuple[Tensor, Tensor]:
+    """(sum_j w_ij l_ij, sum_j w_ij), (n,) each."""
+    a, c, scale = scaled_tables(problem)
+    pattern = _pattern(problem)
+    if pattern is None:
+        sums, total = WeightedSum.apply(a, c, _plan(problem, _by_relation(problem), scale, "rows"))  # type: ignore[no-untyped-call]
+        return sums, total
+    n, m = problem.shape
+    total = weight_by_pattern(n, m, pattern, a.dtype)
+    # What an exception has beyond its rule; the rule's own sum knows nothing of it.
+    beyond = pattern.weight.to(a.dtype) - pattern.rule(pattern.i, pattern.j).to(a.dtype)
+    sums: Tensor | None = None
+    if len(beyond) or pattern.empty:
+        sums = ListedSum.apply(a, c, pattern.i, pattern.j, beyond)  # type: ignore[no-untyped-call]
+    if not pattern.empty:
+        by_rule = sum_by_rule(a, c, pattern)
+        sums = by_rule if sums is None else sums + by_rule
+    assert sums is not None
+    return sums * scale, total
+
+
+def weight_by_pattern(n: int, m: int, pattern: Pattern, kind: torch.dtype) -> Tensor:
+    """sum_j w_ij of a pattern, (n,)."""
+    beyond = pattern.weight.to(kind) - pattern.rule(pattern.i, pattern.j).to(kind)
+    return weight_by_rule(n, m, pattern, kind).index_add(0, pattern.i, beyond)
