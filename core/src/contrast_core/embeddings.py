@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
 from attrs import field, frozen
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 Value = Tensor | str | int
 
@@ -35,6 +39,8 @@ class Embeddings:
         columns: facts about the rows by name, each (n,) or (n, k), never differentiated: `sample` (which item),
             `view` (which augmentation), `source` (student, queue, teacher, prototype ...), `label`, `group`,
             `domain`, `weight` ... Names in a column are stored as integers, see `code`.
+        group: the processes that all hold these same rows and share the work on them, if there are several (see
+            `contrast_core.distributed`); tables made of this one keep it.
 
     Raises:
         ValueError: if there is no field, the lengths differ, or a field and a column share a name.
@@ -42,6 +48,7 @@ class Embeddings:
 
     fields: Mapping[str, Tensor] = field(converter=_copied)
     columns: Mapping[str, Tensor] = field(factory=dict, converter=_copied)
+    group: ProcessGroup | None = None
 
     def __attrs_post_init__(self) -> None:
         if not self.fields:
@@ -95,22 +102,23 @@ class Embeddings:
             else:
                 number = code(value) if isinstance(value, str) else value
                 made[name] = torch.full((len(self),), number, device=self.device)
-        return Embeddings(self.fields, {**self.columns, **made})
+        return Embeddings(self.fields, {**self.columns, **made}, self.group)
 
     def with_fields(self, **fields: Tensor) -> Embeddings:
         """The same rows with more (or replaced) fields."""
-        return Embeddings({**self.fields, **fields}, self.columns)
+        return Embeddings({**self.fields, **fields}, self.columns, self.group)
 
     def select(self, rows: Tensor) -> Embeddings:
         """The rows at the given indices or where a mask is true; differentiable in the fields."""
         return Embeddings(
             {name: tensor[rows] for name, tensor in self.fields.items()},
             {name: tensor[rows] for name, tensor in self.columns.items()},
+            self.group,
         )
 
     def detach(self) -> Embeddings:
         """The same table without gradients."""
-        return Embeddings({name: tensor.detach() for name, tensor in self.fields.items()}, self.columns)
+        return Embeddings({name: tensor.detach() for name, tensor in self.fields.items()}, self.columns, self.group)
 
 
 def cat(tables: Sequence[Embeddings]) -> Embeddings:
@@ -125,7 +133,8 @@ def cat(tables: Sequence[Embeddings]) -> Embeddings:
     if not fields:
         have = "; ".join(", ".join(table.fields) for table in tables)
         raise ValueError(f"The tables share no field, so they cannot be put together: {have}.")
-    return Embeddings(fields, _joined([table.columns for table in tables]))
+    group = next((table.group for table in tables if table.group is not None), None)
+    return Embeddings(fields, _joined([table.columns for table in tables]), group)
 
 
 def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

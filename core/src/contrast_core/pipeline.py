@@ -74,6 +74,12 @@ class Pipeline(nn.Module):
         """From a batch to tables and pairs."""
         return self.compare(batch, self.encode(batch))
 
+    def read_after_encoding(self) -> frozenset[str]:
+        """Names that late views, memories, samplers and objectives read."""
+        stages = (self.late_views, self.memories, self.samplers, self.objectives)
+        parts: list[Any] = [part for stage in stages for part in stage.values()]
+        return frozenset(name.partition(".")[0] for part in parts for name in part.needs)
+
     def encode(self, batch: Flow) -> dict[str, Any]:
         """The flow after views and encoder: everything that may be done for some items of a batch at a time."""
         flow: dict[str, Any] = dict(batch)

@@ -13,6 +13,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from attrs import frozen
 from contrast_core import results, runfolder
 from contrast_core.assembly import assemble, carry, trained
 from contrast_core.compose import Composition, compose
+from contrast_core.distributed import leads
 from contrast_core.embeddings import Embeddings
 from contrast_core.errors import ContrastError
 from contrast_core.folderlock import training_in
@@ -34,7 +36,7 @@ from contrast_core.training.fit import Progress, Trainer
 from contrast_core.training.optimiser import optimiser_for
 from contrast_core.training.position import Position
 from contrast_core.training.record import check_tensorboard
-from contrast_core.training.runtime import device_for
+from contrast_core.training.runtime import device_for, runtime_for
 
 
 @frozen(eq=False)
@@ -94,9 +96,12 @@ def run(
             check_tensorboard(stage.training.tensorboard)
         first = assemble(stages[0][1], registry)
         optimiser_for(first.pipeline, first.training)
-        folder = _claimed(resolved, wanted)
-        runfolder.begin(folder, resolved, results.about(resolved, first, registry))
-        with training_in(folder, runfolder.RECIPE):
+        folder = Path()
+        if leads():
+            folder = _claimed(resolved, wanted)
+            runfolder.begin(folder, resolved, results.about(resolved, first, registry))
+        folder = runtime_for(first.training, together=True, whole=first.data.whole).processes.agree(folder)
+        with _alone_in(folder):
             return _train(folder, resolved, registry, progress, first, None)
 
 
@@ -110,7 +115,7 @@ def resume(folder: str | Path, *, progress: Progress = lambda *_: None, registry
     """
     folder = Path(folder)
     recipe = runfolder.recipe_of(folder)
-    with own_randomness(), training_in(folder, runfolder.RECIPE):
+    with own_randomness(), _alone_in(folder):
         return _train(folder, recipe, registry or discover(), progress, None, load_checkpoint(folder))
 
 
@@ -141,6 +146,11 @@ def write_report(folder: str | Path) -> Path:
     return write(Path(folder))
 
 
+def _alone_in(folder: Path) -> AbstractContextManager[None]:
+    """Nobody else may train there; processes that train together hold it once."""
+    return training_in(folder, runfolder.RECIPE) if leads() else nullcontext()
+
+
 def _claimed(recipe: Recipe, out: Path | None) -> Path:
     """Create the folder of a new run; of two runs that start together each gets its own."""
     while True:
@@ -168,7 +178,7 @@ def _train(
     began, earlier = time.perf_counter(), runfolder.about(folder).get("seconds") or 0.0
     identity = hashlib.sha256(json.dumps(recipe.resolved(), sort_keys=True, default=str).encode()).hexdigest()
     # A resume that is refused leaves the folder as it was.
-    begun = first is not None
+    begun = first is not None and leads()
     composition, carried, at = first, None, Position()
     try:
         for number, (name, stage) in stages:
@@ -178,13 +188,15 @@ def _train(
                 carry(carried, composition)
             start = Position(number, at.step, alarms=at.alarms)
             trainer = Trainer(composition, folder, stage=name, position=start, identity=identity, resume=state)
-            if not begun:
+            if not begun and leads():
                 remove_unfinished(folder)
                 runfolder.update(folder, status="running")
-                begun = True
+            begun = leads()
             at = trainer.run(progress)
             carried, state = composition.pipeline.state_dict(), None
         assert composition is not None
+        if not leads():
+            return Run(folder, {})
         results.write_model(folder, composition, registry)
         scores = results.write_results(folder, composition)
     except (Exception, KeyboardInterrupt) as error:

@@ -33,14 +33,17 @@ def run(given: Namespace) -> int:
     if given.resume is not None and (given.settings or given.out):
         raise ContrastError("--resume goes on with the run as it was; --set and --out are for new runs.")
     from contrast_core import runs
+    from contrast_core.distributed import leads, leave
 
     with _progress() as told:
         if given.resume is not None:
             done = runs.resume(given.resume, progress=told)
         else:
             done = runs.run(given.recipe, set=given.settings, out=given.out, progress=told)
-    _print_scores(done.scores)
-    _tell_report(done.folder / "report.html", given.open)
+    leave()
+    if leads():
+        _print_scores(done.scores)
+        _tell_report(done.folder / "report.html", given.open)
     return 0
 
 

@@ -43,7 +43,9 @@ def _plan(problem: Problem, weights: Callable[[list[slice], list[slice]], Weight
     n, m = problem.shape
     side = problem.side or (SIDE if problem.anchors.device.type == "cpu" else SIDE_ON_A_GPU)
     rows, columns = (cuts(length, max(length, 1) if problem.is_small() else side) for length in (n, m))
-    return Plan(weights(rows, columns), rows, columns, scale, sides, getattr(problem.anchors, "group", None))
+    # A small problem costs less than the messages that would share it.
+    group = None if problem.is_small() else problem.anchors.group or problem.candidates.group
+    return Plan(weights(rows, columns), rows, columns, scale, sides, group)
 
 
 def _by_relation(problem: Problem) -> Callable[[list[slice], list[slice]], Weights]:
@@ -128,8 +130,8 @@ def weighted_sum_by_hand(problem: Problem) -> tuple[Tensor, Tensor]:
     a, c, scale = scaled_tables(problem)
     pattern = _pattern(problem)
     if pattern is None:
-        sums, total = WeightedSum.apply(a, c, _plan(problem, _by_relation(problem), scale, "rows"))  # type: ignore[no-untyped-call]
-        return sums, total
+        plan = _plan(problem, _by_relation(problem), scale, "rows")
+        return WeightedSum.apply(a, c, plan)  # type: ignore[no-untyped-call,no-any-return]
     n, m = problem.shape
     total = weight_by_pattern(n, m, pattern, a.dtype)
     # What an exception has beyond its rule; the rule's own sum knows nothing of it.

@@ -42,19 +42,26 @@ class Context:
         """Mean squared distance of the positive pairs of the last watched step, unit rows."""
 
     def outputs(self, batch: Flow) -> Outputs:
-        """From a batch to tables and pairs, in the run's precision."""
-        with self.runtime.autocast():
-            outputs: Outputs = self.pipeline(batch)
-        return outputs
+        """From a batch (of several processes: this one's share of it) to tables and pairs, in the run's precision."""
+        return self.compare(batch, self.encode(batch))
 
     def encode(self, batch: Flow) -> Flow:
         """The flow of some items after the encoder, in the run's precision; see `Pipeline.encode`."""
         with self.runtime.autocast():
             return self.pipeline.encode(batch)
 
+    def compare(self, batch: Flow, encoded: Flow) -> Outputs:
+        """Tables and pairs of the whole batch from what this process encoded of it; see `Pipeline.compare`."""
+        processes = self.runtime.processes
+        with self.runtime.autocast(), processes.alike():
+            flow = processes.whole({**batch, **encoded}, self.pipeline.read_after_encoding())
+            outputs: Outputs = self.pipeline.compare({name: flow[name] for name in batch}, flow)
+        return outputs
+
     def terms(self, outputs: Outputs) -> dict[str, Term]:
         """The loss terms; raises ContrastError naming a term that is not finite."""
-        return self.pipeline.terms(outputs)
+        with self.runtime.processes.alike():
+            return self.pipeline.terms(outputs)
 
     def backward(self, terms: Mapping[str, Term]) -> None:
         """Gradients of the weighted sum of the terms, replacing earlier ones.
@@ -91,12 +98,15 @@ class Context:
         kept = [parameter.grad for parameter in waiting]
         for parameter in waiting:
             parameter.grad = None
+        processes = self.runtime.processes
+        processes.average_gradients(p for group in groups for p in group["params"])
+        processes.average_buffers([*self.pipeline.views.values(), self.pipeline.encoder])
         if self.clip_norm is not None:
             self.runtime.clip((p for group in groups for p in group["params"]), self.clip_norm)
         self.optimizer.step()
         for parameter, gradient in zip(waiting, kept, strict=True):
             parameter.grad = gradient
-        with torch.no_grad():
+        with torch.no_grad(), processes.alike():
             self.pipeline.after_update(outputs)
 
 

@@ -13,7 +13,7 @@ from contrast_core.compose import Composition
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Flow
 from contrast_core.pipeline import total
-from contrast_core.training.checkpoint import random_state, save_checkpoint, set_random_state
+from contrast_core.training.checkpoint import save_checkpoint
 from contrast_core.training.context import Context
 from contrast_core.training.embedding import diagnose
 from contrast_core.training.loader import batches, batches_per_epoch
@@ -55,12 +55,13 @@ class Trainer:
         self.data, self.pipeline, self.training = composition.data, composition.pipeline, composition.training
         self.step, self.folder, self.stage = composition.step, folder, stage
         self.position = position or Position()
-        self.per_epoch = batches_per_epoch(self.data, self.training)
+        self.runtime = runtime_for(self.training, together=True, whole=self.data.whole)
+        self.processes = self.runtime.processes
+        self.per_epoch = batches_per_epoch(self.data, self.training, self.processes.size)
         if self.per_epoch < 1 or len(self.data) < 2:
             raise ContrastError(f"The data set has {len(self.data)} item(s): too few to compare anything.")
         limit = self.per_epoch * self.training.epochs
         self.steps = limit if self.training.steps is None else min(self.training.steps, limit)
-        self.runtime = runtime_for(self.training)
         self.pipeline.to(self.runtime.device)
         self.optimizer = self.runtime.prepare(self.pipeline, optimiser_for(self.pipeline, self.training))
         self.schedule = Schedule(self.optimizer, self.training, self.steps)
@@ -78,39 +79,46 @@ class Trainer:
         """
         at, training = self.position, self.training
         context = Context(self.pipeline, self.optimizer, self.schedule, self.runtime, training.clip_norm)
-        record = Record(self.folder, training.tensorboard, self._kept_sizes(), at.step + 1)
+        first = self.processes.first
+        record = Record(self.folder, training.tensorboard, self._kept_sizes(), at.step + 1) if first else None
         began = time.perf_counter() - at.seconds
         saved = at.done if self._resumed else -1
         try:
             self.pipeline.train()
+            # Nothing that may draw random numbers comes between this and the first batch.
             if self._resumed:
-                # Nothing that may draw random numbers comes between this and the first batch.
-                set_random_state(self._resumed["random"])
+                self.processes.load_state(self._resumed)
+            else:
+                self.processes.own_randomness(training.seed)
             while not self._over():
                 epoch, number = divmod(at.done, self.per_epoch)
-                for batch in batches(self.data, training, epoch, number):
+                for batch in batches(self.data, training, epoch, number, self.processes):
                     loss = self._one_step(context, self.runtime.move(batch), record, epoch, began)
                     if at.done % training.checkpoint_every == 0:
                         self._checkpoint(record)
                         saved = at.done
-                    progress(at.done, self.steps, f"loss {loss:.4f}")
+                    if first:
+                        progress(at.done, self.steps, f"loss {loss:.4f}")
                     if self._over():
                         break
             if saved != at.done:
                 self._checkpoint(record)
         finally:
-            record.close()
+            if record is not None:
+                record.close()
         return at
 
-    def _one_step(self, context: Context, batch: Flow, record: Record, epoch: int, began: float) -> float:
+    def _one_step(self, context: Context, batch: Flow, record: Record | None, epoch: int, began: float) -> float:
         at, number = self.position, self.position.step + 1
         self.schedule.set(at.done)
         context.watching = (at.done + 1) % self.training.diagnose_every == 0 or at.done + 1 == self.steps
         try:
             terms = self.step.run(context, batch)
-            loss = total(terms).item()
+            loss = self.processes.agree(total(terms).item())
             at.advance(loss, self.per_epoch)
             at.seconds = time.perf_counter() - began
+            if record is None:
+                return loss
             line = {"stage": self.stage, "step": at.step, "epoch": epoch + 1}
             record.step({**line, "loss": loss, "seconds": at.seconds}, terms)
             if at.done % self.training.diagnose_every == 0 or self._over():
@@ -134,22 +142,25 @@ class Trainer:
             return metrics, diagnostics
         return (0, 0) if self.position.stage == 0 else None
 
-    def _checkpoint(self, record: Record) -> None:
+    def _checkpoint(self, record: Record | None) -> None:
         for name, parameter in self.pipeline.named_parameters():
             if not torch.isfinite(parameter).all():
                 raise ContrastError(
                     f"Step {self.position.step}: the parameter {name} became NaN or infinite; training stopped, and "
                     "the last checkpoint is from before."
                 )
+        generators = self.processes.state()
+        if record is None:
+            return
         state = {
             **self.position.state(),
+            **generators,
             "identity": self.identity,
             "sizes": record.sizes(),
             "threads": torch.get_num_threads(),
             "runtime": self.runtime.state(),
             "pipeline": self.pipeline.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "random": random_state(),
         }
         save_checkpoint(self.folder, state, self.position.step)
 
@@ -157,6 +168,7 @@ class Trainer:
         try:
             if state["identity"] != self.identity:
                 raise ValueError("it was made with other settings; put the recipe back, or start a new run")
+            self.processes.check(state)
             self.position = Position.of(state)
             self.pipeline.load_state_dict(state["pipeline"])
             self.optimizer.load_state_dict(state["optimizer"])

@@ -40,7 +40,6 @@ class GradientCache(Step):
 
     def run(self, context: Context, batch: Flow) -> Mapping[str, Term]:
         """Train on one batch."""
-        pipeline = context.pipeline
         chunks = _chunks(batch, self.chunk)
         states, encoded = [], []
         with torch.no_grad():
@@ -48,7 +47,7 @@ class GradientCache(Step):
                 states.append(random_state())
                 encoded.append(_tables(context.encode(chunk)))
         tables = {name: _leaf(cat([each[name] for each in encoded])) for name in encoded[0]}
-        outputs = pipeline.compare(batch, {**batch, **tables})
+        outputs = context.compare(batch, tables)
         terms = context.terms(outputs)
         context.backward(terms)
         after = random_state()

@@ -10,8 +10,10 @@ import numpy
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Data, Flow
 from contrast_core.plan import Training
+from contrast_core.training.processes import Alone
 
 _STRIDE = 1_000_003
 
@@ -19,8 +21,8 @@ _STRIDE = 1_000_003
 class _Batches(Dataset[Flow]):
     """The batches of one epoch as a data set, so that loader processes can make them ahead."""
 
-    def __init__(self, data: Data, groups: list[torch.Tensor], first: int, seed: int):
-        self.data, self.groups, self.first, self.seed = data, groups, first, seed
+    def __init__(self, data: Data, groups: list[torch.Tensor], first: int, seed: int, rank: int):
+        self.data, self.groups, self.first, self.seed, self.rank = data, groups, first, seed, rank
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -28,28 +30,42 @@ class _Batches(Dataset[Flow]):
     def __getitem__(self, number: int) -> Flow:
         # A data set that draws random numbers gives the same batch in this process, in a loader process (whose
         # generators are its own) and after a resume; and it never moves the generators of the training.
-        with _drawing_from((self.seed * _STRIDE + self.first + number) % 2**63):
+        seed = self.seed * _STRIDE + self.first + number + self.rank * _STRIDE**2
+        with _drawing_from(seed % 2**63):
             return self.data.batch(self.groups[number])
 
 
-def batches_per_epoch(data: Data, training: Training) -> int:
-    """How many steps an epoch has; a last batch of one item, with nothing to compare, is left out."""
+def batches_per_epoch(data: Data, training: Training, processes: int = 1) -> int:
+    """How many steps an epoch has; a last batch is left out if it has one item, or less than one a process.
+
+    Raises:
+        ContrastError: if a batch has less than one item a process.
+    """
     if data.whole:
         return 1
+    if training.batch_size < processes:
+        raise ContrastError(
+            f"[training] batch_size = {training.batch_size} is that of all {processes} processes together: each needs "
+            "at least one item."
+        )
     full, rest = divmod(len(data), training.batch_size)
-    return full + (rest > 1)
+    return full + (rest >= max(2, processes))
 
 
-def batches(data: Data, training: Training, epoch: int, start: int = 0) -> Iterator[Flow]:
-    """The batches of an epoch from number `start` on."""
+def batches(
+    data: Data, training: Training, epoch: int, start: int = 0, processes: Alone | None = None
+) -> Iterator[Flow]:
+    """The batches of an epoch from number `start` on; of several processes, this one's share of each."""
+    processes = processes or Alone()
     seed = (training.seed * _STRIDE + epoch) % 2**63
     generator = torch.Generator().manual_seed(seed)
     if data.whole:
         groups = [torch.arange(len(data))][start:]
     else:
         order = torch.randperm(len(data), generator=generator)
-        groups = list(order.split(training.batch_size))[start : batches_per_epoch(data, training)]
-    made = _Batches(data, groups, start, seed)
+        groups = list(order.split(training.batch_size))[start : batches_per_epoch(data, training, processes.size)]
+    rank = 0 if data.whole else processes.rank
+    made = _Batches(data, [processes.share(group) for group in groups], start, seed, rank)
     if data.whole or training.workers == 0:
         yield from (made[number] for number in range(len(made)))
     else:

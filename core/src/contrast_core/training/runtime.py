@@ -1,4 +1,4 @@
-"""Device, precision and processes. Plain torch in float32; Accelerate, imported only then, for mixed precision."""
+"""Device and precision. Plain torch in float32; Accelerate, imported only then, for mixed precision."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from torch.optim import Optimizer
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Flow
 from contrast_core.plan import Training
+from contrast_core.training.processes import Alone, processes
 
 
 class Runtime:
-    """One process in float32."""
+    """Float32."""
 
-    def __init__(self, device: str = "cpu"):
-        self.device = torch.device(device)
+    def __init__(self, device: str = "cpu", processes: Alone | None = None):
+        self.device = _own_device(device)
+        self.processes = processes or Alone()
 
     def prepare(self, module: nn.Module, optimizer: Optimizer) -> Optimizer:
         """Put module and optimiser where they run."""
@@ -59,9 +61,10 @@ class Runtime:
 
 
 class Accelerated(Runtime):
-    """The same through Accelerate: GPUs and mixed precision."""
+    """The same through Accelerate: mixed precision."""
 
-    def __init__(self, training: Training, device: str):
+    def __init__(self, training: Training, device: str, processes: Alone | None = None):
+        super().__init__(device, processes)
         self.accelerator = _accelerator(training, device)
         self.device = self.accelerator.device
 
@@ -109,10 +112,8 @@ def device_for(training: Training) -> str:
     """The kind of device a training plan asks for, once everything it needs is known to be there.
 
     Raises:
-        ContrastError: if the device is unknown or absent, Accelerate is missing, or several processes were started.
+        ContrastError: if the device is unknown or absent, or Accelerate is missing.
     """
-    if int(os.environ.get("WORLD_SIZE") or "1") > 1:
-        raise ContrastError("This version trains in one process; start it without torchrun or accelerate launch.")
     device = training.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -132,10 +133,26 @@ def device_for(training: Training) -> str:
     return device
 
 
-def runtime_for(training: Training) -> Runtime:
-    """The runtime a training plan asks for; raises like `device_for`."""
+def runtime_for(training: Training, together: bool = False, whole: bool = False) -> Runtime:
+    """The runtime a training plan asks for; raises like `device_for`.
+
+    Args:
+        training: the plan.
+        together: whether to join the processes that torchrun started, if it did.
+        whole: whether a batch is always the whole data set.
+    """
     device = device_for(training)
-    return Runtime(device) if training.precision == "float32" else Accelerated(training, device)
+    joined = processes("nccl" if device == "cuda" else "gloo", whole) if together else Alone()
+    return Runtime(device, joined) if training.precision == "float32" else Accelerated(training, device, joined)
+
+
+def _own_device(device: str) -> torch.device:
+    """Of several GPUs, the one that torchrun gave to this process."""
+    if device != "cuda" or "LOCAL_RANK" not in os.environ:
+        return torch.device(device)
+    own = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    torch.cuda.set_device(own)
+    return own
 
 
 def _accelerator(training: Training, device: str) -> Any:
