@@ -18,6 +18,7 @@ from contrast_core.pairwise.linear import (
     sum_by_rule,
     weight_by_rule,
 )
+from contrast_core.pairwise.moments import Moments
 from contrast_core.pairwise.pattern import Pattern, pattern_of
 from contrast_core.pairwise.plan import Plan
 from contrast_core.pairwise.problem import Problem, scaled_tables
@@ -77,22 +78,68 @@ def logsumexp_by_hand(problem: Problem, sides: str) -> tuple[Tensor, Tensor | No
     if listed is not None and pattern.empty:
         return listed
     sides = _sides(sides, a is c, symmetric=_is_symmetric(pattern, problem.shape[1]))
-    ordered = pattern
-    if pattern.groups is not None:
-        by = order(pattern.groups)
-        ordered = sorted_by_group(pattern, *by)
-        one = c is a
-        a = a.index_select(0, by[0])
-        c = a if one and by[1] is by[0] else c.index_select(0, by[1])
-    plan = _plan(problem, lambda *cuts: ByPattern(ordered, *cuts), scale, sides)
+    a, c, plan, (i, j) = _ordered(problem, a, c, scale, pattern, sides)
     rows, columns = LogSumExp.apply(a, c, plan)  # type: ignore[no-untyped-call]
-    if pattern.groups is not None:
-        rows = torch.empty_like(rows).index_copy(0, by[0], rows)
-        columns = None if columns is None else torch.empty_like(columns).index_copy(0, by[1], columns)
+    rows, columns = _back(rows, i), None if columns is None else _back(columns, j)
     if listed is not None:
         rows = log_add(rows, listed[0])
         columns = None if columns is None or listed[1] is None else log_add(columns, listed[1])
     return rows, columns
+
+
+def softmax_mean_by_hand(problem: Problem, detached: bool) -> Tensor:
+    """sum_j p_ij l_ij with p_ij = w_ij exp(l_ij) / sum_k w_ik exp(l_ik), (n,), for logits up to SAFE_EXPONENT."""
+    a, c, scale = scaled_tables(problem)
+    pattern = _pattern(problem)
+    if pattern is None:
+        plan = _plan(problem, _by_relation(problem), scale, "rows")
+        return Moments.apply(a, c, plan, detached)[1]  # type: ignore[no-untyped-call,no-any-return]
+    parts: list[tuple[Tensor, Tensor]] = []
+    if pattern.empty or bool((pattern.weight > 0).any()):
+        parts.append(_listed_moments(a, c, scale, pattern, detached))
+    if not pattern.empty:
+        a, c, plan, (by, _) = _ordered(problem, a, c, scale, pattern, "rows")
+        log_sum, mean = Moments.apply(a, c, plan, detached)  # type: ignore[no-untyped-call]
+        parts.append((_back(log_sum, by), _back(mean, by)))
+    if len(parts) == 1:
+        return parts[0][1]
+    (one, mean), (other, mean_of_others) = parts
+    share = torch.exp(one - log_add(one, other)).masked_fill(one == -math.inf, 0.0)
+    share = share.detach() if detached else share
+    return share * mean + (1 - share) * mean_of_others
+
+
+def _listed_moments(a: Tensor, c: Tensor, scale: float, pattern: Pattern, detached: bool) -> tuple[Tensor, Tensor]:
+    """(log-sum, mean logit) of what a pattern lists as related."""
+    more = pattern.weight > 0
+    i, j, weight = pattern.i[more], pattern.j[more], pattern.weight[more]
+    logits: Tensor = ListedLogits.apply(a, c, i, j) * scale  # type: ignore[no-untyped-call]
+    log_sum = listed_logsumexp(logits, weight, i, len(a))
+    share = torch.exp(logits - log_sum[i]) * weight.to(logits.dtype)
+    share = share.detach() if detached else share
+    return log_sum, logits.new_zeros(len(a)).index_add(0, i, share * logits)
+
+
+Order = tuple[Tensor | None, Tensor | None]
+
+
+def _ordered(
+    problem: Problem, a: Tensor, c: Tensor, scale: float, pattern: Pattern, sides: str
+) -> tuple[Tensor, Tensor, Plan, Order]:
+    """Tables sorted by the pattern's groups, if it has any, a plan for them, and the order of their rows."""
+    if pattern.groups is None:
+        return a, c, _plan(problem, lambda *cuts: ByPattern(pattern, *cuts), scale, sides), (None, None)
+    by = order(pattern.groups)
+    ordered = sorted_by_group(pattern, *by)
+    one = c is a and by[1] is by[0]
+    a = a.index_select(0, by[0])
+    c = a if one else c.index_select(0, by[1])
+    return a, c, _plan(problem, lambda *cuts: ByPattern(ordered, *cuts), scale, sides), by
+
+
+def _back(values: Tensor, order: Tensor | None) -> Tensor:
+    """One number a row in the order that the rows had before."""
+    return values if order is None else torch.empty_like(values).index_copy(0, order, values)
 
 
 def _sides(sides: str, one_table: bool, symmetric: bool) -> str:

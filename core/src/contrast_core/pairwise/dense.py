@@ -29,7 +29,7 @@ class DenseContrast(torch.autograd.Function):
         sums = attraction.sum(1), attraction.sum(0) if both else None
         shifts: list[Tensor | None] = [None, None]
         # Each side has the shift it needs; none is the fastest.
-        if d.dtype == torch.bool and abs(scale) * largest_logit(a, c) < SAFE_EXPONENT:
+        if d.dtype == torch.bool and largest_logit(a, c, scale) < SAFE_EXPONENT:
             shares = logits.exp_().mul_(plain(d, logits.dtype))
             other = shares if both else None
         else:

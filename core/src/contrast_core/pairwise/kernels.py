@@ -35,13 +35,13 @@ FAINT = 1e-20
 LOG2E = math.log2(math.e)
 
 
-def largest_logit(a: Tensor, c: Tensor) -> float:
-    """An upper bound of |a_i . c_j| by Cauchy and Schwarz."""
+def largest_logit(a: Tensor, c: Tensor, scale: float) -> float:
+    """An upper bound of |scale a_i . c_j| by Cauchy and Schwarz."""
     if not len(a) or not len(c):
         return 0.0
     largest = torch.linalg.vector_norm(a.detach(), dim=1).amax()
     other = largest if c is a else torch.linalg.vector_norm(c.detach(), dim=1).amax()
-    return float(largest * other)
+    return abs(scale) * float(largest * other)
 
 
 class Sums(NamedTuple):
@@ -86,7 +86,7 @@ class LogSumExp(torch.autograd.Function):
         ctx.plan, ctx.kept = plan, None
         ctx.set_materialize_grads(False)
         wanted = any(ctx.needs_input_grad[:2])
-        bound = abs(plan.scale) * largest_logit(a, c)
+        bound = largest_logit(a, c, plan.scale)
         shift = max(0.0, bound - SAFE_EXPONENT)
         # A bound of NaN, from embeddings of NaN, fails every comparison and goes the other way.
         found = _sums(a, c, plan, shift, KEPT_BYTES if wanted else 0) if bound < math.inf else None
@@ -137,13 +137,23 @@ def _quotient(upstream: Tensor, total: Tensor) -> Tensor:
     return torch.where(total > 0, upstream / total, 0.0)
 
 
-def _powers(a: Tensor, c: Tensor, plan: Plan, rows: slice, columns: slice, shift: float, tile: Tensor) -> Tensor:
-    """exp(l - shift) of a tile, 0 at its exceptions."""
+def powers(
+    a: Tensor,
+    c: Tensor,
+    plan: Plan,
+    rows: slice,
+    columns: slice,
+    shift: float,
+    tile: Tensor,
+    logits: Tensor | None = None,
+) -> Tensor:
+    """exp(l - shift) of a tile, 0 at its exceptions; log2(e) l itself stays in `logits`, if that is another tile."""
+    logits = tile if logits is None else logits
     # With beta = 0 the tile's old content is not read.
-    torch.addmm(tile, a[rows], c[columns].T, beta=0, alpha=plan.scale * LOG2E, out=tile)
+    torch.addmm(logits, a[rows], c[columns].T, beta=0, alpha=plan.scale * LOG2E, out=logits)
     if shift:
-        tile.sub_(shift * LOG2E)
-    tile.exp2_()
+        logits.sub_(shift * LOG2E)
+    torch.exp2(logits, out=tile)
     places = plan.weights.exceptions(rows, columns)
     return tile if places is None else erase(tile, places)
 
@@ -158,7 +168,7 @@ def _sums(a: Tensor, c: Tensor, plan: Plan, shift: float, budget: int) -> Sums:
         for rows, columns in tiles:
             size = (rows.stop - rows.start) * (columns.stop - columns.start)
             keep = len(room) >= size
-            tile = _powers(a, c, plan, rows, columns, shift, shaped(room if keep else buffer, rows, columns))
+            tile = powers(a, c, plan, rows, columns, shift, shaped(room if keep else buffer, rows, columns))
             weights = plan.weights.of(rows, columns)
             fractions |= weights is not None and weights.is_floating_point()
             if plan.sides != "half":
@@ -214,7 +224,7 @@ def _gradients(
             tile = kept.tiles.pop((rows.start, columns.start), None)
             weights = plan.weights.of(rows, columns) if tile is None or half else None
             if tile is None:
-                tile = _powers(a, c, plan, rows, columns, shift, shaped(buffer, rows, columns))
+                tile = powers(a, c, plan, rows, columns, shift, shaped(buffer, rows, columns))
                 if weights is not None and not half:
                     tile.mul_(plain(weights, tile.dtype))
             if plan.sides != "rows":

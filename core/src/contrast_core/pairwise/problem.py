@@ -65,6 +65,13 @@ class Problem:
             temperature = temperature[rows]
         return similarities / temperature
 
+    def temperature_by_row(self) -> float | Tensor | None:
+        """A number or (n,); None if every candidate has its own."""
+        temperature = self.temperature
+        if not isinstance(temperature, Tensor) or temperature.numel() == 1:
+            return temperature if not isinstance(temperature, Tensor) else temperature.reshape(())
+        return temperature[:, 0] if temperature.shape[1] == 1 else None
+
     def listed(self, i: Tensor, j: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and weights, (p,) each, of listed pairs."""
         a, c = (tuple(x.index_select(0, at) for x in rows) for rows, at in ((self.a, i), (self.c, j)))

@@ -13,9 +13,15 @@ from torch import Tensor
 
 from contrast_core.embeddings import Embeddings
 from contrast_core.pairs import Pairs
-from contrast_core.pairwise.by_hand import logsumexp_by_hand, small_contrast, weight_by_pattern, weighted_sum_by_hand
+from contrast_core.pairwise.by_hand import (
+    logsumexp_by_hand,
+    small_contrast,
+    softmax_mean_by_hand,
+    weight_by_pattern,
+    weighted_sum_by_hand,
+)
 from contrast_core.pairwise.generic import by_blocks
-from contrast_core.pairwise.kernels import exponentials, largest_logit, log_of
+from contrast_core.pairwise.kernels import SAFE_EXPONENT, exponentials, largest_logit, log_of
 from contrast_core.pairwise.pattern import limit_for, pattern_of
 from contrast_core.pairwise.problem import Problem, Temperature, kind_of, problem_of, scaled_tables
 from contrast_core.pairwise.tiles import spans
@@ -248,7 +254,11 @@ def softmax_mean(
     """
     with _without_autocast(pairs.anchors):
         problem = problem_of(pairs, relation, similarity, temperature, tile)
-        bounded = _is_bounded(problem)
+        bound = largest_logit(*scaled_tables(problem)) if problem.by_hand() and not problem.is_small() else math.inf
+        by_row = problem.temperature_by_row()
+        if function is None and by_row is not None and bound <= SAFE_EXPONENT:
+            return softmax_mean_by_hand(problem, detach_weights) * by_row
+        bounded = bound <= SMALL_EXPONENT
 
         def statistic(similarities: Tensor, weights: Tensor, rows: slice) -> tuple[Tensor]:
             shares, _ = exponentials(problem.scaled(similarities, rows), weights, bounded)
@@ -315,14 +325,6 @@ class Nothing(Similarity):
     def between(self, a: Rows, c: Rows) -> Tensor:
         """Zeros that take no memory."""
         return a[0].new_zeros(1, 1).expand(len(a[0]), len(c[0]))
-
-
-def _is_bounded(problem: Problem) -> bool:
-    """Whether no unrelated logit can be so large that exponentials relative to it lose the related ones."""
-    if not problem.similarity.bilinear or problem.is_small():
-        return False
-    a, c, scale = scaled_tables(problem)
-    return abs(scale) * largest_logit(a, c) <= SMALL_EXPONENT
 
 
 def _weighted(values: Tensor, weights: Tensor) -> Tensor:
