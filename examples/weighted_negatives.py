@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from contrast_core import Embeddings, Outputs
+from contrast_core.memories.clustered import Clusters
 from contrast_core.objectives.infonce import DCL
-from contrast_graph.memory import Clusters
 from contrast_graph.samplers import WeightedNegatives
 
 

@@ -6,18 +6,36 @@ import pytest
 import torch
 
 from contrast_core.embeddings import Embeddings
-from contrast_core.similarity import Cosine, Dot, Given, MaxSim, NegativeDistance, Similarity, WeightedSum
+from contrast_core.similarity import (
+    Cosine,
+    Dot,
+    GatedCosine,
+    GatedDot,
+    Given,
+    MaxSim,
+    NegativeDistance,
+    Similarity,
+    WeightedSum,
+)
 
 
 def tables() -> tuple[Embeddings, Embeddings]:
-    """Five anchors and four candidates with vectors, tokens and given scores."""
+    """Five anchors and four candidates with vectors, tokens and given scores; the anchors have gates as well."""
     make = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=make, dtype=torch.float64)
 
     return (
-        Embeddings({"z": draw(5, 3), "tokens": draw(5, 2, 3), "scores": draw(5, 4), "other": draw(5, 2)}),
+        Embeddings(
+            {
+                "z": draw(5, 3),
+                "tokens": draw(5, 2, 3),
+                "scores": draw(5, 4),
+                "other": draw(5, 2),
+                "gate": draw(5, 3).sigmoid(),
+            }
+        ),
         Embeddings({"z": draw(4, 3), "tokens": draw(4, 6, 3), "other": draw(4, 2)}),
     )
 
@@ -30,6 +48,11 @@ def loop(similarity: Similarity, a: Embeddings, c: Embeddings, i: int, j: int) -
             return float(sum(x * y))
         case Cosine():
             return float(sum(x * y) / (x.norm() * y.norm()))
+        case GatedCosine():
+            x, y = x * a["gate"][i], y * a["gate"][i]
+            return float(sum(x * y) / (x.norm() * y.norm()))
+        case GatedDot():
+            return float(sum(x * y * a["gate"][i] ** 2) / (x.norm() * y.norm()))
         case NegativeDistance(power=power, normalise=unit):
             x, y = (x / x.norm(), y / y.norm()) if unit else (x, y)
             return float(-(sum((x - y) ** 2) ** (power / 2)))
@@ -51,6 +74,9 @@ ALL = [
     NegativeDistance(power=3.0, normalise=True),
     MaxSim(),
     Given(),
+    GatedCosine(),
+    GatedDot(),
+    WeightedSum([GatedDot(), Cosine(), GatedCosine()], [1.0, -0.5, 2.0]),
     WeightedSum([Given(), Dot(), WeightedSum([MaxSim(), Given()], [1.0, 3.0])], [0.5, -2.0, 1.0]),
 ]
 
@@ -101,6 +127,32 @@ def test_a_zero_vector_is_at_right_angles_to_everything() -> None:
     assert torch.autograd.grad(value.sum(), z)[0].isfinite().all()
 
 
+@pytest.mark.parametrize("similarity", [GatedCosine(), GatedDot()], ids=str)
+def test_behind_a_closed_gate_nothing_is_alike(similarity: Similarity) -> None:
+    """A gate that is 0 everywhere, or everywhere that a vector is not 0, gives 0 and finite gradients."""
+    z, gate = torch.eye(2, requires_grad=True), torch.tensor([[0.0, 0.0], [0.0, 1.0]], requires_grad=True)
+    anchors, candidates = Embeddings({"z": z, "gate": gate}), Embeddings.of(torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    value = similarity.between(similarity.prepare(anchors), similarity.prepare_candidates(candidates))
+    assert torch.equal(value, torch.zeros(2, 2))
+    assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(value.sum(), (z, gate)))
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e30])
+def test_a_cosine_behind_a_gate_does_not_depend_on_the_gates_length(factor: float) -> None:
+    """Though the squares of its entries would leave the range of float32."""
+    make = torch.Generator().manual_seed(0)
+    z, gate, c = torch.randn(3, 2, 4, generator=make)
+    similarity = GatedCosine()
+    expected, found = (
+        similarity.between(
+            similarity.prepare(Embeddings({"z": z, "gate": gate * by})),
+            similarity.prepare_candidates(Embeddings.of(c)),
+        )
+        for by in (1.0, factor)
+    )
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
 def test_half_precision_rows_are_normalised_in_float32(kind: torch.dtype) -> None:
     """Squares of half-precision entries would overflow."""
@@ -117,6 +169,9 @@ def test_mistakes_are_named() -> None:
         (Cosine(field="scores"), "which the candidates lack"),
         (Cosine(field="tokens"), r"compares vectors .*\(5, 2, 3\)"),
         (MaxSim(field="z"), r"compares tokens .*\(5, 3\)"),
+        (GatedCosine(gate="x"), "needs the field 'x', which the anchors lack"),
+        (GatedDot(gate="other"), r"a gate of the shape of the anchors, \(5, 3\), not \(5, 2\)"),
+        (GatedDot(field="tokens"), r"compares vectors .*\(5, 2, 3\)"),
         (Given(field="other"), r"one score for each pair, \(5, 4\), not \(5, 2\)"),
         (WeightedSum([Dot(), Dot(field="x")], [1, 1]), "'x'"),
     ]:

@@ -107,6 +107,44 @@ def test_a_saved_queue_goes_on_bit_for_bit() -> None:
     assert set(straight.state_dict()) == {"rows", "sample", "pointer", "filled"}
 
 
+def test_further_columns_are_remembered() -> None:
+    """In the shape and type of the first batch; a random initial row has none, -1 or 0."""
+    memory = Queue("key", size=4, dimension=2, columns=["label", "scores"], only_filled=False)
+    assert set(memory.needs) == {"key", "key.label", "key.scores"}
+
+    def table(first: int) -> Embeddings:
+        number = torch.arange(first, first + 3)
+        return Embeddings.of(torch.rand(3, 2), label=number, scores=number[:, None] * torch.tensor([1.0, 0.5]))
+
+    with pytest.raises(ValueError, match=r"no room for the column 'label' yet: call prepare\(flow\)"):
+        memory.write(table(0))
+    memory.prepare({"key": table(0)})
+    memory.write(table(0))
+    assert memory.read()["label"].tolist() == [0, 1, 2, -1]
+    memory.write(table(3))
+    found = memory.read()
+    assert found["label"].tolist() == [4, 5, 2, 3]
+    assert found["scores"].tolist() == [[4, 2], [5, 2.5], [2, 1], [3, 1.5]]
+    assert found["sample"].tolist() == [-1] * 4
+    second = Queue("key", size=4, dimension=2, columns=["label", "scores"], only_filled=False)
+    second.prepare({"key": table(0)})
+    second.load_state_dict(memory.state_dict())
+    assert all(torch.equal(value, second.read()[name]) for name, value in found.columns.items())
+
+
+def test_columns_that_do_not_fit_are_refused() -> None:
+    """What the memory gives itself, a column that the table lacks, one of another shape; nothing is written."""
+    with pytest.raises(ValueError, match="gives 'source' itself"):
+        Queue("key", size=2, dimension=1, columns=["source"])
+    memory = Queue("key", size=2, dimension=1, columns=["label"])
+    with pytest.raises(ValueError, match="'key' needs its column 'label'; the table's columns: sample"):
+        memory.prepare({"key": batch(0, 2)})
+    memory.prepare({"key": batch(0, 2).with_columns(label=1)})
+    with pytest.raises(ValueError, match=r"remembers 'label' with entries of shape \(\), not \(2,\)"):
+        memory.write(batch(0, 2).with_columns(label=torch.ones(2, 2)))
+    assert int(memory.filled) == 0
+
+
 def test_what_does_not_fit_is_refused() -> None:
     """Sizes that are not positive, a moment that does not exist, and rows of another dimension."""
     with pytest.raises(ValueError, match="positive size"):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, normalize
 
-from contrast_graph.clustering import assign, concentration, inner_product_kmeans
+from contrast_core.clustering import assign, concentration, inner_product_kmeans
 from contrast_graph.encoder import MetapathEncoder
 from contrast_graph.sparse import Adjacency
 from contrast_graph.views import Context, GraphView
@@ -63,7 +63,8 @@ class Dense:
         s = a @ b.T / self.temperature
         value = (torch.log((weights * torch.exp(s)).sum(1)) - s.diagonal()).mean()
         for (index, inner), c in zip(found, centroids, strict=True):
-            logits = a @ normalize(c, dim=1).T / concentration(inner, index, len(c), self.temperature)
+            phi = concentration(inner, index, len(c), self.temperature, "similarity", smoothing=5)
+            logits = a @ normalize(c, dim=1).T / phi
             own = logits.gather(1, index[:, None]).squeeze(1)
             value = value + (torch.log(torch.exp(logits).sum(1)) - own).mean() / len(found)
         return value
@@ -73,7 +74,9 @@ def _kmeans(rows: Tensor, k: int) -> Tensor:
     try:
         import faiss
     except ImportError:
-        runs = [inner_product_kmeans(rows, k, 20, torch.Generator().manual_seed(seed)) for seed in range(5)]
+        runs = [
+            inner_product_kmeans(rows, k, 20, torch.Generator().manual_seed(seed), spherical=False) for seed in range(5)
+        ]
         return max(runs, key=lambda c: float(assign(rows, c)[1].sum()))
     engine = faiss.Kmeans(rows.shape[1], k, niter=20, nredo=5, seed=0, max_points_per_centroid=4000)
     engine.cp.spherical, engine.index = False, faiss.IndexFlatIP(rows.shape[1])

@@ -34,13 +34,14 @@ from torch.nn.functional import normalize
 
 from contrast_core.embeddings import Embeddings
 from contrast_core.interfaces import Outputs
+from contrast_core.memories.clustered import Clusters
 from contrast_core.objectives.infonce import DCL
 from contrast_core.objectives.protonce import ProtoNCE
 from contrast_core.pipeline import Pipeline, Weighted, total
+from contrast_core.samplers.prototypes import Prototypes
 from contrast_graph.data.published import load_published
 from contrast_graph.encoder import MetapathEncoder
-from contrast_graph.memory import Clusters
-from contrast_graph.samplers import AdaptiveNegatives, ClusterPrototypes, WeightedNegatives
+from contrast_graph.samplers import AdaptiveNegatives, WeightedNegatives
 from contrast_graph.views import MetapathViews
 
 TEMPERATURE, CLUSTERS, RATE, DROPOUT = 0.4, (100, 300), 7e-4, 0.2
@@ -81,15 +82,25 @@ def timed(action: Callable[[], Any], repeats: int) -> float:
     return float(np.median(seconds))
 
 
+def clusters() -> Clusters:
+    """The memory of MEOW's recipes."""
+    return Clusters("fine", CLUSTERS, temperature=TEMPERATURE, measure="similarity", smoothing=5)
+
+
+def prototypes() -> Prototypes:
+    """The sampler of MEOW's recipes."""
+    return Prototypes("coarse", "clusters", "prototypes", assigned="fine")
+
+
 def ours(views: dict[str, Any]) -> Measured:
     """An epoch of this package: forward, clusters, loss, gradients, update."""
-    memory = Clusters(clusters=CLUSTERS, temperature=TEMPERATURE)
+    memory = clusters()
     pipeline = Pipeline(
         {},
         MetapathEncoder(dropout=DROPOUT),
         {},
         {"clusters": memory},
-        {"nodes": WeightedNegatives(), "prototypes": ClusterPrototypes()},
+        {"nodes": WeightedNegatives(), "prototypes": prototypes()},
         {
             "contrast": Weighted(DCL(temperature=TEMPERATURE), 1.0),
             "prototypes": Weighted(ProtoNCE("prototypes"), 1.0),
@@ -149,10 +160,10 @@ def difference(views: dict[str, Any]) -> Measured:
     model.prepare(views)
     model.load_state_dict(side.model.state_dict())
     flow: dict[str, Any] = dict(model(views))
-    flow["clusters"] = memory = Clusters(clusters=CLUSTERS, temperature=TEMPERATURE)
+    flow["clusters"] = memory = clusters()
     memory.prepare(flow)
     memory.write(flow["fine"])
-    outputs = Outputs(flow, {**WeightedNegatives()(flow), **ClusterPrototypes()(flow)}, {})
+    outputs = Outputs(flow, {**WeightedNegatives()(flow), **prototypes()(flow)}, {})
     mine = DCL(temperature=TEMPERATURE)(outputs).value + ProtoNCE("prototypes")(outputs).value
     theirs = side.loss(*side.rows(), [memory.get_buffer(f"centroids_{m}") for m in range(len(CLUSTERS))])
     pairs = [(mine.detach(), theirs.detach())]

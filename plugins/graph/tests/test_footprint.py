@@ -14,17 +14,19 @@ import resource, sys
 import torch
 from contrast_core.embeddings import Embeddings
 from contrast_core.interfaces import Outputs
+from contrast_core.memories.clustered import Clusters
 from contrast_core.objectives.infonce import DCL
 from contrast_core.objectives.protonce import ProtoNCE
-from contrast_graph.memory import Clusters
-from contrast_graph.samplers import AdaptiveNegatives, ClusterPrototypes, WeightedNegatives
+from contrast_core.samplers.prototypes import Prototypes
+from contrast_graph.samplers import AdaptiveNegatives, WeightedNegatives
 
 def loss(n):
     generator = torch.Generator().manual_seed(0)
     rows = torch.nn.functional.normalize(torch.randn(2, n, 64, generator=generator), dim=2).requires_grad_()
     flow = {name: Embeddings.of(z, sample=torch.arange(n)) for name, z in zip(("coarse", "fine"), rows)}
-    memory = Clusters(clusters=(min(100, n), min(300, n)))
-    parts = [WeightedNegatives(), ClusterPrototypes()] if sys.argv[1] == "meow" else [AdaptiveNegatives()]
+    memory = Clusters("fine", (min(100, n), min(300, n)))
+    prototypes = Prototypes("coarse", "clusters", "prototypes", assigned="fine")
+    parts = [WeightedNegatives(), prototypes] if sys.argv[1] == "meow" else [AdaptiveNegatives()]
     for part in (memory, *parts):
         part.prepare(flow)
     memory.write(flow["fine"])

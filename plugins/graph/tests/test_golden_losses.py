@@ -14,8 +14,9 @@ from contrast_core.interfaces import Objective, Outputs
 from contrast_core.objectives.infonce import DCL
 from contrast_core.objectives.protonce import ProtoNCE
 from contrast_core.pairs import Pairs
+from contrast_core.samplers.prototypes import Prototypes
 from contrast_core.similarity import Dot
-from contrast_graph.samplers import AdaptiveNegatives, ClusterPrototypes, WeightedNegatives
+from contrast_graph.samplers import AdaptiveNegatives, WeightedNegatives
 
 KINDS = pytest.mark.parametrize(("kind", "rtol", "atol"), [(torch.float64, 1e-10, 1e-12), (torch.float32, 1e-5, 1e-6)])
 
@@ -73,7 +74,7 @@ def test_weighted_infonce(golden, kind, rtol, atol, tiled):
 
 @KINDS
 def test_protonce(golden, kind, rtol, atol):
-    """Value with the authors' constant, and gradients, from ClusterPrototypes and ProtoNCE."""
+    """Value with the authors' constant, and gradients, from Prototypes and ProtoNCE."""
     for case in golden("protonce"):
         z = case["in_z"].to(kind).requires_grad_()
         prototypes = cat(
@@ -90,7 +91,7 @@ def test_protonce(golden, kind, rtol, atol):
         clusters = torch.stack([case["in_assign0"], case["in_assign1"]], 1)
         table = Embeddings.of(z, sample=torch.arange(len(z)))
         flow = {"coarse": table, "fine": table, "clusters": Given(clusters, prototypes)}
-        pairs = ClusterPrototypes()(flow)
+        pairs = Prototypes("coarse", "clusters", "prototypes", assigned="fine")(flow)
         loss = value(ProtoNCE("prototypes", similarity=Dot(), denominator="mean_times_rows"), pairs)
         plain = value(ProtoNCE("prototypes", similarity=Dot()), pairs)
         (gradient,) = torch.autograd.grad(loss, z)

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from contrast_core import pairwise
+from contrast_core.memories.clustered import Clusters
 from contrast_core.objectives.infonce import DCL
 from contrast_core.objectives.protonce import ProtoNCE
 from contrast_core.pipeline import Pipeline, Weighted, total
+from contrast_core.samplers.prototypes import Prototypes
 from contrast_graph.encoder import MetapathEncoder
-from contrast_graph.memory import Clusters
 from contrast_graph.metapaths import row_normalise
-from contrast_graph.samplers import AdaptiveNegatives, ClusterPrototypes, WeightedNegatives
+from contrast_graph.samplers import AdaptiveNegatives, WeightedNegatives
 from contrast_graph.sparse import Adjacency
 from contrast_graph.views import Context, GraphView
 
@@ -106,14 +107,17 @@ def test_meow(golden, kind, dense_above):
     for case in golden("meow_forward"):
         given = case["meta"]["params"]
         tau, width = given["tau"], given["hidden"]
-        memory = Clusters(clusters=given["num_clusters"], temperature=tau)
+        memory = Clusters("fine", given["num_clusters"], temperature=tau, measure="similarity", smoothing=5)
         prototypes = ProtoNCE("prototypes", denominator="mean_times_rows")
         pipeline = Pipeline(
             {},
             MetapathEncoder(width, width, dropout=0.0),
             {},
             {"clusters": memory},
-            {"nodes": WeightedNegatives(), "prototypes": ClusterPrototypes()},
+            {
+                "nodes": WeightedNegatives(),
+                "prototypes": Prototypes("coarse", "clusters", "prototypes", assigned="fine"),
+            },
             {
                 "contrast": Weighted(DCL(temperature=tau), 1.0),
                 "prototypes": Weighted(prototypes, given["lam_proto"]),

@@ -7,12 +7,13 @@ import torch
 
 from contrast_core import pairwise
 from contrast_core.interfaces import Outputs
+from contrast_core.memories.clustered import Clusters
 from contrast_core.objectives.infonce import DCL
 from contrast_core.objectives.protonce import ProtoNCE
 from contrast_core.pairs import Pairs
 from contrast_core.relations import learned, same
-from contrast_graph.memory import Clusters
-from contrast_graph.samplers import AdaptiveNegatives, ClusterPrototypes, WeightedNegatives, WeightNetwork
+from contrast_core.samplers.prototypes import Prototypes
+from contrast_graph.samplers import AdaptiveNegatives, WeightedNegatives, WeightNetwork
 
 
 def loss(objective, pairs):
@@ -31,7 +32,7 @@ def test_samplers_serve_another_encoders_minibatch(rows):
     flow["groups"] = memory
     pairs = {
         **WeightedNegatives("image", "text", "groups")(flow),
-        **ClusterPrototypes("image", "text", "groups")(flow),
+        **Prototypes("image", "groups", "prototypes", assigned="text")(flow),
     }
     found = memory.assignments(b.z)
     weights = pairwise.matrix(pairs["pairs"], pairs["pairs"].negatives)[1]
@@ -111,7 +112,7 @@ def test_normalised_weights_forget_their_scale(rows, scale):
     torch.testing.assert_close(values[False, scale], values[False, 1.0] + shift, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("sampler", [WeightedNegatives, ClusterPrototypes, AdaptiveNegatives])
+@pytest.mark.parametrize("sampler", [WeightedNegatives, AdaptiveNegatives])
 def test_tables_of_other_samples_are_refused(rows, sampler):
     """Both tables are named."""
     table = rows(6)
@@ -126,5 +127,4 @@ def test_tables_of_other_samples_are_refused(rows, sampler):
 def test_needs_name_tables_columns_and_memory():
     """A recipe is checked before training, so that every need is declared."""
     assert set(WeightedNegatives().needs) == {"coarse", "fine", "coarse.sample", "fine.sample", "clusters"}
-    assert set(ClusterPrototypes().needs) == {"coarse", "fine", "coarse.sample", "fine.sample", "clusters"}
     assert set(AdaptiveNegatives().needs) == {"coarse", "fine", "coarse.sample", "fine.sample"}

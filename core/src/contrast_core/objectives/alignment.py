@@ -24,6 +24,15 @@ class Alignment(Objective):
         power: alpha of the paper.
         normalise: scale rows to unit length first, as lightly does; align_uniform expects them so.
 
+    Use: With `Uniformity` in place of a contrastive loss, to weigh the two forces separately, or as a pull of its own
+        beside another objective. Alone it has a trivial minimum: all rows equal.
+
+    Cost: O(p d) time and memory for p positive pairs, where these can be listed: no comparison of all rows, unlike
+        InfoNCE.
+
+    Parity: align_loss of SsnL/align_uniform and the loss of lightly 1.6.0 that sums it up, values and gradients to
+        1e-10 in float64, with and without scaling to unit length first.
+
     Raises:
         ValueError: if the power is below 1, where the gradient of equal rows is infinite.
 
@@ -55,6 +64,13 @@ class Uniformity(Objective):
 
     All pairs are one mean here, so no row is ever dropped; a table of fewer than two rows gives zero with
     rows = 0. Computed in tiles: unlike a list of all distances it takes O(n d) memory.
+
+    Use: With `Alignment`, one for each view; or to keep any other objective from collapsing.
+
+    Cost: O(n^2 d) time and O(n d) memory, by the hand-written log-sum-exp for unit rows: as InfoNCE over n rows.
+
+    Parity: uniform_loss of SsnL/align_uniform and the loss of lightly 1.6.0 that sums it up, values and gradients to
+        1e-10 in float64. Both list all distances, O(n^2) memory.
 
     Raises:
         ValueError: if t is not positive.

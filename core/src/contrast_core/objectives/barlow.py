@@ -24,6 +24,14 @@ class BarlowTwins(Objective):
         trade_off: lambda.
         eps: added to the variances.
 
+    Use: With small batches, or where no row should be pushed from another: it needs no negatives, but a wide
+        projection (thousands of columns).
+
+    Cost: O(n d^2) time and O(d^2) memory beside the tables: linear in the rows where InfoNCE is quadratic, quadratic in
+        the columns where InfoNCE is linear.
+
+    Parity: BarlowTwinsLoss of lightly 1.6.0, values and gradients to 1e-10 in float64.
+
     Raises:
         ValueError: if the tables do not hold the same samples in the same order.
 

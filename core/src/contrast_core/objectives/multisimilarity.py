@@ -33,6 +33,15 @@ class MultiSimilarity(Objective):
 
     An anchor with only one kind of pair counts with the half it has, as published; one with none is dropped.
 
+    Use: With labels in metric learning, where both far positives and near negatives should weigh more, each by a
+        sharpness of its own.
+
+    Cost: O(n m d) time and O((n + m) d) memory: two log-sum-exps, twice InfoNCE; with the miner two searches more,
+        through the slower generic blocks.
+
+    Parity: MultiSimilarityLoss of pytorch-metric-learning 2.9.0, which has no miner, values and gradients to 1e-10 in
+        float64; the miner agrees with plain loops over the paper's rule.
+
     Raises:
         ValueError: if alpha or beta is not positive.
 

@@ -24,6 +24,15 @@ class NCA(Objective):
 
     It is SupCon's "in" form on squared distances, without the division by the number of positives.
 
+    Use: With labels, where it is enough that some neighbours of an anchor are of its class; made for nearest-neighbour
+        classifiers, and content with classes of several clusters.
+
+    Cost: O(n m d) time and O((n + m) d) memory: two log-sum-exps, by hand for unit rows. Without scaling to unit
+        length distances go through generic blocks, which is several times slower.
+
+    Parity: NCALoss of pytorch-metric-learning 2.9.0, on unit rows, values and gradients to 1e-10 in float64. The paper
+        learns a linear map and has no scale.
+
     Raises:
         ValueError: if the scale is not positive.
 

@@ -32,6 +32,15 @@ class ProtoNCE(Objective):
             of the clustering times its N anchors, as the code of MEOW has it, which adds the constant log(N /
             K). It needs the column `clustering` on both sides.
 
+    Use: Beside InfoNCE, where data fall into clusters that instance discrimination would tear apart; after some epochs
+        of InfoNCE alone, as clusterings of untrained rows mean little.
+
+    Cost: O(n m d) time for n anchors (each once for every clustering) and m prototypes of all clusterings, O((n + m) d)
+        memory; less than InfoNCE where there are fewer prototypes than rows in a batch. Clustering comes on top.
+
+    Parity: no authors' code; equation 11 of PCL evaluated directly, with a concentration for each prototype, values
+        and gradients to 1e-10 in float64.
+
     The code of PCL samples negative prototypes and lets the whole batch share them, so that the own prototype
     of an anchor may also stand among its negatives; here each prototype stands in the denominator once.
 

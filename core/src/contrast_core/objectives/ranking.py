@@ -23,6 +23,16 @@ class MultipleNegativesRanking(Objective):
         directions: "both" adds the transposed direction, on the positives only (hard negatives belong to
             nobody and are counted as dropped), and halves the sum: the symmetric variant.
 
+    Use: For queries and their answers, sentences and their paraphrases, with hard negatives if there are any; batches
+        should not hold one sample twice.
+
+    Cost: That of InfoNCE: O(n m d) time for n anchors and m = n (1 + hard negatives an anchor) candidates,
+        O((n + m) d) memory; "both" takes one pass for both directions.
+
+    Parity: The documented formula of MultipleNegativesRankingLoss of sentence-transformers, evaluated directly, values
+        and gradients to 1e-10 in float64. There a sample that is twice in a batch stands among its own negatives; the
+        sampler `Ranking` makes both copies positives.
+
     Raises:
         ValueError: if the scale is not positive.
 

@@ -37,6 +37,16 @@ class SupCon(Objective):
     `dropped` counts the anchors without positives in every case. pytorch-metric-learning averages over the
     anchors whose loss is above zero, which is "mean_valid" unless a loss is exactly 0.
 
+    Use: With labels, or whenever an anchor has several positives that are all equally right. The "in" form bears with
+        positives that are far off, since the nearest ones satisfy it; the paper finds it worse.
+
+    Cost: O(n m d) time and O((n + m) d) memory, as InfoNCE: positives by label are summed through class sums, without
+        a pass over pairs. The "in" form takes one more log-sum-exp, over the positives.
+
+    Parity: HobbitLong/SupContrast (all views or one as anchors, and without labels), SupConLoss of
+        pytorch-metric-learning 2.9.0, and equations 2 and 3 evaluated directly; values and gradients to 1e-10 in
+        float64. SupContrast's own settings are reduction="mean_all", base_temperature=0.07 and plain products.
+
     Raises:
         ValueError: if a temperature is not positive.
 

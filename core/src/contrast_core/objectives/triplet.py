@@ -33,6 +33,16 @@ class Triplet(Objective):
     The term's `rows` are the triplets averaged over, `dropped` the anchors in no triplet. No list of triplets
     is made: memory is O(positive pairs + block).
 
+    Use: Where a fixed margin is wanted and classes are small, as in retrieval and verification. With many negatives
+        most triplets soon have loss zero; mine, or take InfoNCE.
+
+    Cost: O(p m d) time for p positive pairs with "all" and "semi-hard", as many times InfoNCE as an anchor has
+        positives; "hard" takes two searches over all pairs, O(n m d). Distances are computed exactly, not by products,
+        which is several times slower.
+
+    Parity: TripletMarginLoss of pytorch-metric-learning 2.9.0 over all triplets, values and gradients to 1e-10 in
+        float64. Mining and power 2 agree with plain loops.
+
     Raises:
         ValueError: if the margin is negative.
     """

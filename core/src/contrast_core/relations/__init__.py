@@ -27,6 +27,7 @@ from contrast_core.relations.algebra import (
 from contrast_core.relations.block import Block
 from contrast_core.relations.columns import Differing, Kernel, Same, Where
 from contrast_core.relations.explicit import Dense, Edges
+from contrast_core.relations.graded import Distance, Near, Weighting
 from contrast_core.relations.learning import InStages, Learned
 
 __all__ = [
@@ -35,23 +36,28 @@ __all__ = [
     "Complement",
     "Dense",
     "Differing",
+    "Distance",
     "Edges",
     "Either",
     "Everything",
     "InStages",
     "Kernel",
     "Learned",
+    "Near",
     "Product",
     "Relation",
     "Same",
     "Transposed",
+    "Weighting",
     "Where",
     "dense",
     "differing",
+    "distance",
     "edges",
     "everything",
     "kernel",
     "learned",
+    "near",
     "same",
     "where",
 ]
@@ -82,6 +88,16 @@ def kernel(column: str, function: Callable[[Tensor, Tensor], Tensor]) -> Relatio
 def differing(column: str) -> Relation:
     """Weights 0 to k: in how many of its k entries the `column`, (n, k), differs between the two rows."""
     return Differing(column)
+
+
+def distance(column: str, weighting: Weighting = "L1_inv") -> Relation:
+    """Weights from the distance d of a column's two entries: d + 1 (L1_inv), its inverse (L1), d^2 + 1 (L2_inv), L2."""
+    return Distance(column, weighting)
+
+
+def near(column: str, tolerance: float) -> Relation:
+    """Related where the entries of a column differ by no more than the tolerance."""
+    return Near(column, tolerance)
 
 
 def learned(module: nn.Module | Callable[[Tensor, Tensor], Tensor], field: str = "z") -> Relation:

@@ -1,4 +1,4 @@
-"""Pairs of MEOW and AdaMEOW: negatives weighed by clusterings or by a network, and prototypes."""
+"""Pairs of MEOW and AdaMEOW: negatives weighed by clusterings or by a network."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from contrast_core.embeddings import Embeddings
 from contrast_core.interfaces import Flow, PairSampler
 from contrast_core.pairs import Pairs
 from contrast_core.pairwise import additive_scores
 from contrast_core.relations import differing, learned, same
-from contrast_core.samplers.prototypes import Prototypes
+from contrast_core.samplers.prototypes import same_samples
 
 
 @final
@@ -27,7 +26,7 @@ class WeightedNegatives(PairSampler):
     the candidates.
 
     Args:
-        anchors, candidates: tables; memory: a `graph/clusters` memory, written from the candidates; name: of the pairs.
+        anchors, candidates: tables; memory: a `core/clusters` memory, written from the candidates; name: of the pairs.
 
     Paper: MEOW, SDM 2023, hard weights.
     """
@@ -45,45 +44,10 @@ class WeightedNegatives(PairSampler):
         Raises:
             ValueError: if the tables hold different samples.
         """
-        a, c = _same_samples(flow, self.anchors, self.candidates)
+        a, c = same_samples(flow, self.anchors, self.candidates)
         clusters = flow[self.memory].assignments(c.z)
         a, c = a.with_columns(cluster=clusters), c.with_columns(cluster=clusters)
         return {self.name: Pairs(a, c, same("sample"), differing("cluster"))}
-
-
-@final
-class ClusterPrototypes(PairSampler):
-    """Every anchor, once for each clustering, with its cluster's prototype as positive and the others as negatives.
-
-    Args:
-        anchors: a table; assigned: the table whose rows decide the clusters; memory: a `graph/clusters` memory.
-
-    Paper: MEOW, SDM 2023; prototypes after PCL, ICLR 2021.
-    """
-
-    def __init__(
-        self,
-        anchors: str = "coarse",
-        assigned: str = "fine",
-        memory: str = "clusters",
-        name: str = "prototypes",
-    ):
-        super().__init__()
-        self.anchors, self.assigned, self.memory, self.name = anchors, assigned, memory, name
-        self.needs, self.gives = (*_with_samples(anchors, assigned), memory), (name,)
-        self.prototypes = Prototypes(anchors, memory, name)
-
-    def forward(self, flow: Flow) -> Mapping[str, Pairs]:
-        """The one set of pairs, M n anchors.
-
-        Raises:
-            ValueError: if the tables hold different samples.
-        """
-        anchors, assigned = _same_samples(flow, self.anchors, self.assigned)
-        memory = flow[self.memory]
-        anchors = anchors.with_columns(cluster=memory.assignments(assigned.z))
-        pairs: Mapping[str, Pairs] = self.prototypes({self.anchors: anchors, self.memory: memory})
-        return pairs
 
 
 @final
@@ -144,15 +108,9 @@ class AdaptiveNegatives(PairSampler):
         Raises:
             ValueError: if the tables hold different samples.
         """
-        a, c = _same_samples(flow, self.anchors, self.candidates)
+        a, c = same_samples(flow, self.anchors, self.candidates)
         return {self.name: Pairs(a, c, same("sample"), learned(self.network))}
 
 
 def _with_samples(a: str, b: str) -> tuple[str, ...]:
     return (a, b, f"{a}.sample", f"{b}.sample")
-
-
-def _same_samples(flow: Flow, a: str, b: str) -> tuple[Embeddings, Embeddings]:
-    if not torch.equal(flow[a]["sample"], flow[b]["sample"]):
-        raise ValueError(f"The tables '{a}' and '{b}' must hold the same samples in the same order.")
-    return flow[a], flow[b]

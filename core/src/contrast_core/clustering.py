@@ -1,8 +1,8 @@
-"""k-means by inner product and the cluster concentrations behind MEOW's weighted negatives and prototypes.
+"""k-means by inner product, and the concentrations of clusters: what clusterings of rows are made of.
 
-MEOW (SDM 2023). The authors run faiss (20 iterations, 5 restarts) from scratch in every epoch; here Lloyd's
-iterations are plain torch and may start from the centroids of the epoch before. Nothing here carries
-gradient.
+Lloyd's iterations in plain torch, from random rows or from the centroids of an earlier run. Nothing here carries
+gradient. The same rows and the same generator give the same bits, on a GPU too, so that a resumed run goes on as it
+would have, and processes that share rows share clusters.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+_PAIRS = 2**24
+"""How many inner products `assign` holds at a time."""
+
 
 @torch.no_grad()
 def inner_product_kmeans(
@@ -21,12 +24,12 @@ def inner_product_kmeans(
     iterations: int,
     generator: torch.Generator,
     centroids: Tensor | None = None,
-    spherical: bool = False,
+    spherical: bool = True,
 ) -> Tensor:
     """Lloyd's algorithm with assignment argmax_k p_i . c_k and centroids c_k = mean of their rows.
 
-    The means are not re-normalised (as faiss does it for the authors), which favours long centroids and
-    leaves clusters empty; ``spherical=True`` normalises them after each update, the sound variant.
+    Means are normalised after each update. With ``spherical=False`` they are not (faiss by inner product does not):
+    long centroids then attract more rows, and clusters stay empty.
 
     Args:
         rows: p, (n, d), usually unit rows.
@@ -60,7 +63,7 @@ def inner_product_kmeans(
     for _ in range(iterations):
         index, _ = assign(rows, centroids)
         size = torch.bincount(index, minlength=k).unsqueeze(1)
-        means = torch.zeros_like(centroids).index_add_(0, index, rows) / size.clamp(min=1)
+        means = _sums(rows, index, k) / size.clamp(min=1)
         if cold:
             chosen = torch.randint(n, (k,), generator=generator, device=generator.device)
             centroids = torch.where(size > 0, means, rows[chosen.to(rows.device)])
@@ -74,8 +77,8 @@ def inner_product_kmeans(
 @torch.no_grad()
 def assign(rows: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
     """a(i) = argmax_k p_i . c_k and D_i = p_i . c_a(i), from (n, d) and (k, d) to two vectors of length n."""
-    inner, index = (rows @ centroids.t()).max(1)
-    return index, inner
+    found = [(part @ centroids.t()).max(1) for part in rows.split(max(1, _PAIRS // len(centroids)))]
+    return torch.cat([best.indices for best in found]), torch.cat([best.values for best in found])
 
 
 @torch.no_grad()
@@ -84,41 +87,55 @@ def concentration(
     assignment: Tensor,
     k: int,
     temperature: float,
-    measure: Literal["similarity", "distance"] = "similarity",
+    measure: Literal["distance", "similarity"] = "distance",
+    smoothing: float = 10.0,
 ) -> Tensor:
     """The temperature phi_k of each prototype.
 
-    phi_k = mean(sqrt(D_i)) / ln(n_k + 5) over the n_k rows of cluster k; clusters with 0 or 1 row get the
-    largest phi; then phi is clipped to its 10th and 90th percentiles and scaled to the mean ``temperature``.
+    phi_k = mean(sqrt(D_i)) / ln(n_k + alpha) over the n_k rows of cluster k, with the smoothing alpha; clusters that
+    say nothing (0 or 1 row, or all D_i = 0) get the largest phi; then phi is clipped to its 10th and 90th percentiles
+    and scaled to the mean ``temperature``.
 
-    With ``"similarity"`` (the authors' code) D_i is the inner product, clipped at 0 where the authors would
-    get NaN; a tight cluster then gets a *larger* temperature. With ``"distance"`` D_i = 2 - 2 (inner
-    product), the squared distance of unit vectors (so pass inner products with normalised centroids), and a
-    tight cluster gets a smaller one, which is the idea of prototypical contrastive learning (Li et al., ICLR
-    2021).
+    With ``"distance"`` D_i = 2 - 2 p_i . c_a(i), the squared distance of unit vectors, so that sqrt(D_i) is the
+    distance and a tight cluster gets a smaller temperature. With ``"similarity"`` D_i is the inner product, clipped at
+    0; a tight cluster then gets a *larger* temperature.
 
     Args:
-        inner: p_i . c_a(i), (n,), see :func:`assign`.
+        inner: p_i . c_a(i), (n,), see :func:`assign`; of unit vectors for ``"distance"``.
         assignment: a(i) in 0..k-1, (n,).
         k: number of clusters.
         temperature: the mean of the result.
         measure: what D is.
+        smoothing: alpha, at least 0, which keeps phi of small clusters from being very large.
 
     Returns:
         phi, (k,), in the type of ``inner``; all ``temperature`` if no cluster has a positive phi.
 
     Raises:
-        ValueError: unknown measure.
+        ValueError: unknown measure, or a negative smoothing.
+
+    Papers: prototypical contrastive learning (PCL), ICLR 2021, arXiv 2005.04966, distances and alpha = 10. The code of
+    MEOW, SDM 2023, has similarities and alpha = 5.
     """
     if measure not in ("similarity", "distance"):
         raise ValueError(f"Unknown measure {measure!r}; use 'similarity' or 'distance'.")
+    if smoothing < 0:
+        raise ValueError(f"smoothing = {smoothing} must not be negative; 10 is usual.")
     root = (inner if measure == "similarity" else 2 - 2 * inner).clamp(min=0).sqrt()
     size = torch.bincount(assignment, minlength=k).to(root.dtype)
-    total = torch.zeros(k, dtype=root.dtype, device=root.device).index_add_(0, assignment, root)
-    phi = total / size.clamp(min=1) / torch.log(size + 5)
-    large = size >= 2
-    phi = torch.where(large, phi, torch.where(large, phi, 0).max())
+    phi = _sums(root, assignment, k) / size.clamp(min=1) / torch.log(size.clamp(min=2) + smoothing)
+    telling = (size >= 2) & (phi > 0)
+    phi = torch.where(telling, phi, torch.where(telling, phi, 0).max())
     low, high = torch.quantile(phi, torch.tensor([0.1, 0.9], dtype=phi.dtype, device=phi.device))
     phi = phi.clamp(low, high)
     mean = phi.mean()
     return temperature * phi / mean if mean > 0 else torch.full_like(phi, temperature)
+
+
+def _sums(values: Tensor, index: Tensor, k: int) -> Tensor:
+    """The sum of the values, (n, ...), of each of k groups, with the same bits every time."""
+    zeros = values.new_zeros(k, *values.shape[1:])
+    # Each of the two adds in a fixed order on one kind of device only.
+    if values.is_cuda:
+        return zeros.index_put_((index,), values, accumulate=True)
+    return zeros.index_add_(0, index, values)

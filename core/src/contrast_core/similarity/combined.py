@@ -1,0 +1,86 @@
+"""Similarities made of similarities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from attrs import field, frozen
+from torch import Tensor
+
+from contrast_core.embeddings import Embeddings
+from contrast_core.similarity.base import Rows, Similarity
+
+
+def _similarities(parts: Sequence[Similarity]) -> tuple[Similarity, ...]:
+    # A converter with types of its own: from `tuple` alone type checkers and recipes learn nothing.
+    return tuple(parts)
+
+
+def _numbers(weights: Sequence[float]) -> tuple[float, ...]:
+    return tuple(weights)
+
+
+@frozen
+class WeightedSum(Similarity):
+    """s = sum_k weight_k s_k; under an exponential this is a product of kernels, e.g. on two fields."""
+
+    parts: Sequence[Similarity] = field(converter=_similarities)
+    weights: Sequence[float] = field(converter=_numbers)
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.parts) != len(self.weights) or not self.parts:
+            raise ValueError(f"{len(self.parts)} similarities need as many weights, not {len(self.weights)}.")
+
+    @property
+    def tensors(self) -> int:
+        """Those of all parts."""
+        return sum(part.tensors for part in self.parts)
+
+    def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
+        """Check every part."""
+        for part in self.parts:
+            part.check(anchors, candidates)
+
+    def _split(self, rows: Rows) -> list[Rows]:
+        """Each part's own tensors; they follow each other in `rows`."""
+        ends = [sum(part.tensors for part in self.parts[:k]) for k in range(len(self.parts) + 1)]
+        return [rows[start:end] for start, end in pairwise(ends)]
+
+    @property
+    def two_sided(self) -> bool:  # type: ignore[override]
+        """Whether a part is."""
+        return any(part.two_sided for part in self.parts)
+
+    def prepare(self, table: Embeddings) -> Rows:
+        """The parts' tensors one after the other."""
+        return self._joined([part.prepare(table) for part in self.parts])
+
+    def prepare_candidates(self, table: Embeddings) -> Rows:
+        """The same for the candidates' side."""
+        return self._joined([part.prepare_candidates(table) for part in self.parts])
+
+    def _joined(self, prepared: Sequence[Rows]) -> Rows:
+        for part, rows in zip(self.parts, prepared, strict=True):
+            if len(rows) != part.tensors:
+                raise ValueError(
+                    f"{part} prepares {len(rows)} tensors, but its property `tensors` says {part.tensors}."
+                )
+        return tuple(tensor for rows in prepared for tensor in rows)
+
+    def between(self, a: Rows, c: Rows) -> Tensor:
+        """The weighted sum of the parts."""
+        each = zip(self.parts, self.weights, self._split(a), self._split(c), strict=True)
+        first, *others = (weight * part.between(x, y) for part, weight, x, y in each)
+        return sum(others, first)
+
+    def listed(self, a: Rows, c: Rows) -> Tensor:
+        """The weighted sum of the parts."""
+        each = zip(self.parts, self.weights, self._split(a), self._split(c), strict=True)
+        first, *others = (weight * part.listed(x, y) for part, weight, x, y in each)
+        return sum(others, first)
+
+    def numbers_per_pair(self, a: Rows, c: Rows) -> int:
+        """Those of all parts."""
+        each = zip(self.parts, self._split(a), self._split(c), strict=True)
+        return sum(part.numbers_per_pair(x, y) for part, x, y in each)
