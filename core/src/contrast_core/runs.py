@@ -22,7 +22,8 @@ from attrs import frozen
 from contrast_core import results, runfolder
 from contrast_core.assembly import assemble, carry, trained
 from contrast_core.compose import Composition, compose
-from contrast_core.distributed import leads
+from contrast_core.distributed import leads as leads
+from contrast_core.distributed import leave as leave
 from contrast_core.embeddings import Embeddings
 from contrast_core.errors import ContrastError
 from contrast_core.folderlock import training_in

@@ -1,4 +1,4 @@
-"""Commands that train and embed: run, evaluate, report, embed. torch is imported here, not before."""
+"""Commands that train and embed: run, sweep, evaluate, report, embed. torch is imported here, not before."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from contrast_core.errors import ContrastError
+from contrast_core.tables import value_of
 
 if TYPE_CHECKING:
     from contrast_core.interfaces import Score
@@ -33,18 +34,42 @@ def run(given: Namespace) -> int:
     if given.resume is not None and (given.settings or given.out):
         raise ContrastError("--resume goes on with the run as it was; --set and --out are for new runs.")
     from contrast_core import runs
-    from contrast_core.distributed import leads, leave
 
     with _progress() as told:
         if given.resume is not None:
             done = runs.resume(given.resume, progress=told)
         else:
             done = runs.run(given.recipe, set=given.settings, out=given.out, progress=told)
-    leave()
-    if leads():
+    runs.leave()
+    if runs.leads():
         _print_scores(done.scores)
-        _tell_report(done.folder / "report.html", given.open)
+        _tell_page("Report", done.folder / "report.html", given.open)
     return 0
+
+
+def sweep(given: Namespace) -> int:
+    """contrast sweep RECIPE --set-each KEY=V1,V2,..."""
+    key, equals, text = (part.strip() for part in given.each.partition("="))
+    if not equals or not all(key.split(".")):
+        raise ContrastError(
+            f"--set-each {given.each}: write section.key=value,value,..., for example "
+            "--set-each objective.contrast.temperature=0.07,0.2,0.5."
+        )
+    from contrast_core.sweeps import sweep as run_each
+
+    with _progress() as told:
+        done = run_each(given.recipe, key, _values(text), set=given.settings, out=given.out, progress=told)
+    if done.kept:
+        print(f"{done.kept} of {len(done.rows)} runs were finished before and are kept.")
+    _print_rows(key.rpartition(".")[2], done.rows)
+    _tell_page("Sweep", done.page, given.open)
+    return 0
+
+
+def _values(text: str) -> list[Any]:
+    """The values between the commas; commas inside of TOML lists and texts in quotation marks divide nothing."""
+    listed = value_of(f"[{text}]")
+    return listed if isinstance(listed, list) else [value_of(each.strip()) for each in text.split(",") if each.strip()]
 
 
 def evaluate(given: Namespace) -> int:
@@ -59,7 +84,7 @@ def report(given: Namespace) -> int:
     """contrast report RUN."""
     from contrast_core import runs
 
-    _tell_report(runs.write_report(given.run), given.open)
+    _tell_page("Report", runs.write_report(given.run), given.open)
     return 0
 
 
@@ -138,12 +163,23 @@ def _print_scores(scores: Mapping[str, Sequence[Score]]) -> None:
         Console().print(table)
 
 
+def _print_rows(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    table = Table()
+    table.add_column(name)
+    found = list(dict.fromkeys(key for row in rows for key, value in row.items() if isinstance(value, float)))
+    for key in found:
+        table.add_column(key.replace("_", " "), justify="right")
+    for row in rows:
+        table.add_row(row["value"], *(f"{row[key]:.4g}" if key in row else "" for key in found))
+    Console().print(table)
+
+
 def _cell(score: Score) -> str:
     return f"{score.mean:.4f}" + (f" ± {score.deviation:.4f}" if score.deviation is not None else "")
 
 
-def _tell_report(path: Path, show: bool) -> None:
-    print(f"Report: {path.resolve().as_uri()}")
+def _tell_page(name: str, path: Path, show: bool) -> None:
+    print(f"{name}: {path.resolve().as_uri()}")
     # Without a screen a text browser would take the terminal; the line above says where the report is.
     if show and (sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         webbrowser.open(path.resolve().as_uri())

@@ -75,7 +75,7 @@ class DCLW(Objective):
         """The loss of the named pairs; `least_weight` tells whether positives are pushed away (below 0)."""
         pairs = outputs.pairs[self.pairs]
         (found,) = against_negatives(pairs, self.similarity, self.temperature())
-        valid = (found.weight > 0) & (found.denominator > -math.inf)
+        valid = (found.weight > 0) & (found.denominator != -math.inf)
         positive, rows = found.positive[valid], int(valid.sum())
         weights = von_mises_fisher_weights(positive * self.temperature.fixed, self.sigma)
         if self.detach_weights:

@@ -61,7 +61,7 @@ class _AgainstPositives(Objective):
         """The loss of the named pairs; rows that lack a positive or a denominator are dropped and counted."""
         pairs = outputs.pairs[self.pairs]
         found = self.contrast(pairs, self.temperature(), self.directions == "both")
-        terms = [average(c.denominator - c.positive, (c.weight > 0) & (c.denominator > -math.inf)) for c in found]
+        terms = [average(c.denominator - c.positive, (c.weight > 0) & (c.denominator != -math.inf)) for c in found]
         scalars = {**self._mean_weight(pairs), **self.temperature.scalars()}
         value = terms[0].value if len(terms) == 1 else (terms[0].value + terms[1].value) / 2
         return Term(value, sum(t.rows for t in terms), sum(t.dropped for t in terms), scalars=scalars)

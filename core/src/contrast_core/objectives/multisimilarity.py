@@ -71,7 +71,7 @@ class MultiSimilarity(Objective):
         # log(1 + e^x); softplus would round to x from 20 on.
         zero = torch.zeros_like(pull)
         losses = torch.logaddexp(pull, zero) / self.alpha + torch.logaddexp(push, zero) / self.beta
-        return average(losses, (pull > -math.inf) | (push > -math.inf))
+        return average(losses, (pull != -math.inf) | (push != -math.inf))
 
     def _all(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Log-sums of the exponentials of all pairs, (n,) each."""

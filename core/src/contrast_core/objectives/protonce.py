@@ -65,7 +65,7 @@ class ProtoNCE(Objective):
         ((denominator, positive, weight),) = against_everyone(pairs, self.similarity, self.concentration)
         if self.denominator == "mean_times_rows":
             denominator = denominator + self._constant(pairs).to(denominator.dtype)
-        return average(denominator - positive, (weight > 0) & (denominator > -math.inf))
+        return average(denominator - positive, (weight > 0) & (denominator != -math.inf))
 
     def _constant(self, pairs: Pairs) -> Tensor:
         """log(N / K) of each anchor's clustering, (n,)."""

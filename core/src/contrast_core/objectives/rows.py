@@ -52,7 +52,7 @@ def contrast(pairs: Pairs, similarity: Similarity, temperature: Temperature, nor
     own = pairwise.logsumexp(pairs, positives & everything, similarity, temperature)
     others = repulsion(pairs, negatives * ~positives, similarity, temperature, normalise_weights)
     # log(0 + 0) has no finite derivative; a row without positives keeps its negatives alone.
-    has_own = own > -math.inf
+    has_own = own != -math.inf
     return torch.where(has_own, torch.logaddexp(torch.where(has_own, own, 0.0), others), others)
 
 

@@ -23,7 +23,7 @@ from contrast_core.pairwise.pattern import Pattern, pattern_of
 from contrast_core.pairwise.plan import Plan
 from contrast_core.pairwise.problem import Problem, scaled_tables
 from contrast_core.pairwise.tiles import ByPattern, ByRelation, Weights, cuts, order, sorted_by_group
-from contrast_core.relations import Block, Relation
+from contrast_core.relations import Block, Product, Relation
 from contrast_core.relations.algebra import weights_of
 
 Three = tuple[Tensor, Tensor, Tensor]
@@ -38,6 +38,19 @@ def _pattern(problem: Problem) -> Pattern | None:
     if problem.is_small():
         return None
     return pattern_of(problem.relation, problem.anchors, problem.candidates)
+
+
+def _factored(problem: Problem) -> tuple[Pattern, Relation] | None:
+    """The parts of a product of a 0/1 relation, whose pattern only takes pairs away, and of weights."""
+    relation = problem.relation
+    if problem.is_small() or not isinstance(relation, Product) or relation.differentiable:
+        return None
+    for mask, weights in ((relation.left, relation.right), (relation.right, relation.left)):
+        if mask.binary and not weights.binary:
+            pattern = pattern_of(mask, problem.anchors, problem.candidates)
+            if pattern is not None and pattern.groups is None and not bool((pattern.weight > 0).any()):
+                return pattern, weights
+    return None
 
 
 def _plan(problem: Problem, weights: Callable[[list[slice], list[slice]], Weights], scale: float, sides: str) -> Plan:
@@ -72,6 +85,11 @@ def logsumexp_by_hand(problem: Problem, sides: str) -> tuple[Tensor, Tensor | No
     pattern = _pattern(problem)
     if pattern is None:
         sides = _sides(sides, a is c, symmetric=True)
+        if (parts := _factored(problem)) is not None:
+            sides = _sides(sides, a is c, symmetric=_is_symmetric(parts[0], problem.shape[1]))
+            factor = ByRelation(problem.anchors, problem.candidates, parts[1])
+            plan = _plan(problem, lambda rows, columns: ByPattern(parts[0], rows, columns, factor), scale, sides)
+            return LogSumExp.apply(a, c, plan)  # type: ignore[no-untyped-call,no-any-return]
         plan = _plan(problem, _by_relation(problem), scale, sides)
         return LogSumExp.apply(a, c, plan)  # type: ignore[no-untyped-call,no-any-return]
     listed = _listed_part(a, c, scale, pattern, both=sides == "both")

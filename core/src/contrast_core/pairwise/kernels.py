@@ -171,12 +171,14 @@ def _sums(a: Tensor, c: Tensor, plan: Plan, shift: float, budget: int) -> Sums:
             tile = powers(a, c, plan, rows, columns, shift, shaped(room if keep else buffer, rows, columns))
             weights = plan.weights.of(rows, columns)
             fractions |= weights is not None and weights.is_floating_point()
-            if plan.sides != "half":
+            if plan.sides != "half" or plan.weights.symmetric:
                 if weights is not None:
                     tile.mul_(plain(weights, tile.dtype))
                 row_sums[rows] += tile.sum(1)
                 if column_sums is not None:
                     column_sums[columns] += tile.sum(0)
+                elif plan.sides == "half" and rows.start != columns.start:
+                    row_sums[columns] += tile.sum(0)
             else:
                 ends = [(rows, 1, weights)]
                 if rows.start != columns.start:
@@ -212,6 +214,8 @@ def _gradients(
 ) -> tuple[Tensor | None, Tensor | None]:
     of_rows, of_columns = factors
     half = plan.sides == "half"
+    # What row i sees in column j is not what row j sees in column i.
+    twice = half and not plan.weights.symmetric
     # Sums of rows alone: the row's factor is left out of the tile and applied to the tables.
     weighted = a * of_rows[:, None] if plan.sides == "rows" and wanted[1] else a
 
@@ -222,16 +226,16 @@ def _gradients(
         for rows, columns in tiles:
             # A second backward pass finds the tile used up.
             tile = kept.tiles.pop((rows.start, columns.start), None)
-            weights = plan.weights.of(rows, columns) if tile is None or half else None
+            weights = plan.weights.of(rows, columns) if tile is None or twice else None
             if tile is None:
                 tile = powers(a, c, plan, rows, columns, shift, shaped(buffer, rows, columns))
-                if weights is not None and not half:
+                if weights is not None and not twice:
                     tile.mul_(plain(weights, tile.dtype))
             if plan.sides != "rows":
-                other = plan.weights.transposed(rows, columns) if half else None
+                other = plan.weights.transposed(rows, columns) if twice else None
                 theirs = of_rows if of_columns is None else of_columns
                 factor = shaped(spare, rows, columns)
-                tile.mul_(_factor(of_rows[rows, None], theirs[columns], weights if half else None, other, factor))
+                tile.mul_(_factor(of_rows[rows, None], theirs[columns], weights if twice else None, other, factor))
             if da is not None:
                 da[rows].addmm_(tile, c[columns])
             if dc is not None and not (half and rows.start == columns.start):

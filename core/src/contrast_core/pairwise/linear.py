@@ -134,7 +134,7 @@ class ListedLogits(torch.autograd.Function):
 def listed_logsumexp(logits: Tensor, weights: Tensor, i: Tensor, n: int) -> Tensor:
     """log sum_{e: i(e) = i} w_e exp(l_e) of listed logits, (n,); -inf, without gradient, for a row with none."""
     if weights.dtype != torch.bool:
-        logits = logits + torch.where(weights > 0, weights, 1.0).log().to(logits.dtype)
+        logits = logits + torch.where(weights > 0, weights, 1).to(logits.dtype).log()
     known = weights > 0
     if not bool(known.all()):
         logits, i = logits[known], i[known]

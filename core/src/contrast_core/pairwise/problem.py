@@ -184,7 +184,7 @@ def scaled_tables(problem: Problem) -> tuple[Tensor, Tensor, float]:
         # Half of it to each side keeps one table one.
         root = temperature.reshape(()).abs().rsqrt()
         scaled = a * root
-        return scaled, scaled, math.copysign(1.0, float(temperature))
+        return scaled, scaled, math.copysign(1.0, float(temperature.detach()))
     if temperature.dim() == 2 and temperature.shape[0] == 1:
         return a, c / temperature.T, 1.0
     return a / temperature, c, 1.0

@@ -36,6 +36,11 @@ class Weights(ABC):
     def of(self, rows: slice, columns: slice) -> Tensor | None:
         """Weights that broadcast to the tile, of 0 or 1 or any; None if all are 1."""
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether R_ij = R_ji is known. One table only."""
+        return False
+
     def transposed(self, rows: slice, columns: slice) -> Tensor | None:
         """The weights R_ji, laid out like the tile: what candidate j, as an anchor, has with i. One table only."""
         found = self.of(columns, rows)
@@ -69,6 +74,7 @@ class ByRelation(Weights):
         self.candidates = self.anchors if candidates is anchors else candidates.detach()
         with torch.no_grad():
             self.relation = relation.prepared(self.anchors, self.candidates) if prepare else relation
+        self._symmetric = relation.symmetric
         self._versions = [(tensor, tensor._version) for tensor in self._columns() if not tensor.is_inference()]
 
     def _columns(self) -> Iterator[Tensor]:
@@ -82,6 +88,11 @@ class ByRelation(Weights):
                 "A column of the embeddings was changed in place between the forward and the backward pass; "
                 "hand out a clone of what will be overwritten, for example of a queue's buffer."
             )
+
+    @property
+    def symmetric(self) -> bool:
+        """As the relation."""
+        return self._symmetric
 
     def of(self, rows: slice, columns: slice) -> Tensor | None:
         """The relation's weights."""
@@ -97,9 +108,11 @@ class ByPattern(Weights):
         pattern: the rule, whose groups, if any, must be sorted: `order` says how.
         rows: how the rows are cut.
         columns: how the columns are cut.
+        factor: weights that multiply those of the rule.
     """
 
-    def __init__(self, pattern: Pattern, rows: list[slice], columns: list[slice]):
+    def __init__(self, pattern: Pattern, rows: list[slice], columns: list[slice], factor: ByRelation | None = None):
+        self.factor = factor
         self.outside = pattern.outside
         self.inside, self.groups = pattern.inside, pattern.groups
         self.uniform = len(pattern.outside) == 1 and bool(pattern.outside[0])
@@ -115,8 +128,25 @@ class ByPattern(Weights):
         rules = ([self.inside] if meeting else []) + ([self.outside] if apart else [])
         return not any(bool(_cut(rule, columns).any()) for rule in rules if rule is not None)
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether no candidate is treated on its own."""
+        alike = len(self.outside) == 1 and (self.inside is None or len(self.inside) == 1)
+        return alike and (self.factor is None or self.factor.symmetric)
+
+    def refuse_changes(self) -> None:
+        """As the factor; the pattern itself looks at no column again."""
+        if self.factor is not None:
+            self.factor.refuse_changes()
+
     def of(self, rows: slice, columns: slice) -> Tensor | None:
-        """One row of weights, or a mask where groups begin and end."""
+        """One row of weights, or a mask where groups begin and end; times the factor."""
+        rule, factor = self._rule(rows, columns), None if self.factor is None else self.factor.of(rows, columns)
+        if factor is None or rule is None:
+            return rule if factor is None else factor
+        return factor * rule
+
+    def _rule(self, rows: slice, columns: slice) -> Tensor | None:
         meeting, apart = self._meeting(rows, columns)
         outside = _simple(_cut(self.outside, columns))
         if not meeting or self.groups is None or self.inside is None:

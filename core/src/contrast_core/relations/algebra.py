@@ -29,6 +29,8 @@ class Relation(ABC):
     """Whether weights carry gradients (the engine then recomputes through autograd)."""
     binary: bool = False
     """Whether every weight is 0 or 1 (given as a boolean tensor)."""
+    symmetric: bool = False
+    """Whether R_ij = R_ji is known for a table with itself."""
     numbers_per_pair: int = 1
     """How many numbers `weigh` holds at once for each pair; the engine chooses its blocks by that."""
     strength: int = 4
@@ -139,6 +141,7 @@ class Everything(Relation):
     """R_ij = 1 for every pair."""
 
     binary = True
+    symmetric = True
 
     def weigh(self, block: Block) -> Tensor:
         """All true."""
@@ -163,6 +166,11 @@ class _Combined(Relation):
     @abstractmethod
     def parts(self) -> Iterator[Relation]:
         """The relations this one is made of."""
+
+    @property
+    def symmetric(self) -> bool:  # type: ignore[override]
+        """Whether all parts are."""
+        return all(part.symmetric for part in self.parts())
 
     @property
     def numbers_per_pair(self) -> int:  # type: ignore[override]

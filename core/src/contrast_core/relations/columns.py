@@ -32,6 +32,7 @@ class Same(_OfOneColumn):
     column: str
     missing: int | None = None
     binary = True
+    symmetric = True
 
     def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
         """Raise ValueError if the column is missing or has more than one entry a row."""
@@ -204,6 +205,7 @@ class Differing(_OfOneColumn):
     """R_ij = the number of entries in which rows i and j of a column (n, k) differ, 0 to k; (n,) counts as k = 1."""
 
     column: str
+    symmetric = True
 
     def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
         """Raise ValueError if the column is missing or the rows have different numbers of entries."""

@@ -29,6 +29,7 @@ class _OfNumbers(Relation):
     """A relation that looks at the difference of one number a row, and does not mind its sign."""
 
     column: str
+    symmetric = True
 
     @property
     def columns(self) -> frozenset[str]:  # type: ignore[override]
