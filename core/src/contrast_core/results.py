@@ -20,6 +20,7 @@ from torch import Tensor
 
 from contrast_core import runfolder
 from contrast_core.compose import Composition
+from contrast_core.diagnostics.picture import USUAL_TEMPERATURE, picture, temperature_in
 from contrast_core.embeddings import Embeddings
 from contrast_core.errors import ContrastError
 from contrast_core.files import replacing, write_text
@@ -28,7 +29,9 @@ from contrast_core.recipe import Recipe
 from contrast_core.registry import Registry
 from contrast_core.training.checkpoint import seed_everything
 from contrast_core.training.embedding import embed_all
-from contrast_core.training.runtime import device_for
+from contrast_core.training.runtime import device_for, moved
+
+PAIRS = "pairs.json"
 
 
 def about(recipe: Recipe, composition: Composition, registry: Registry) -> dict[str, Any]:
@@ -75,7 +78,10 @@ def write_model(folder: Path, composition: Composition, registry: Registry) -> N
 
 
 def write_results(folder: Path, composition: Composition) -> dict[str, list[Score]]:
-    """Embed everything, evaluate it, write both; the same bits right after training and at any later time."""
+    """Embed everything, evaluate it, write both; the same bits right after training and at any later time.
+
+    Without labels, by which a report could tell positives from negatives, also the similarities of a batch's pairs.
+    """
     seed_everything(composition.training.seed)
     table = embed_all(composition.pipeline, composition.data, composition.training.batch_size)
     # scikit-learn has threads of its own, which would not keep to the plan's number.
@@ -85,7 +91,36 @@ def write_results(folder: Path, composition: Composition) -> dict[str, list[Scor
     write_text(folder / "evaluation.json", json.dumps(lines, indent=2) + "\n")
     _save_tensors(folder / "embedding.safetensors", {**table.fields, **table.columns})
     write_text(folder / "names.json", json.dumps(list(composition.data.names)) + "\n")
+    labels = composition.data.labels
+    unlabelled = labels is None or not bool((labels >= 0).any())
+    if unlabelled and (seen := _pairs_of_a_batch(composition)) is not None:
+        write_text(folder / PAIRS, json.dumps(seen) + "\n")
     return scores
+
+
+def _pairs_of_a_batch(composition: Composition) -> dict[str, Any] | None:
+    """What a report draws of the first items' first pairs, views drawn at random; None if there are none to draw.
+
+    Nothing is learned or remembered by it: all parts but the views are in evaluation mode.
+    """
+    pipeline, data = composition.pipeline, composition.data
+    modes = [(module, module.training) for module in pipeline.modules()]
+    device = next((p.device for p in pipeline.parameters()), torch.device("cpu"))
+    pipeline.eval()
+    for view in [*pipeline.views.values(), *pipeline.late_views.values()]:
+        view.train()
+    try:
+        with torch.no_grad():
+            outputs = pipeline(moved(data.batch(torch.arange(len(data))[: composition.training.batch_size]), device))
+        pairs = next(iter(outputs.pairs.values()), None)
+        temperature = temperature_in(composition.recipe.tree) or USUAL_TEMPERATURE
+        return None if pairs is None else picture(pairs, temperature)
+    except (ContrastError, ValueError):
+        # A step of its own may train what these pairs are not made for, and a picture is no reason to lose a run.
+        return None
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def _scores(name: str, evaluator: Evaluator, table: Embeddings, composition: Composition) -> list[Score]:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import pytest
 
 from contrast_core.report import write_report
+from contrast_core.report.sweep import Swept, write_sweep
 
 FLAGS = [
     "--headless",
@@ -52,6 +53,49 @@ def browser() -> Iterator[Any]:
 def report(folder: Path) -> str:
     """The address of the toy run's report."""
     return write_report(folder).resolve().as_uri()
+
+
+@pytest.fixture(scope="module")
+def sweep(folder: Path) -> str:
+    """The address of the page of a sweep over eight values with long names, one of which failed."""
+    values = [f"core/some-encoder-{k}" for k in range(8)]
+    runs = [Swept(value, folder, "There was no memory left." if value.endswith("3") else "") for value in values]
+    return write_sweep(folder.parent, "encoder.use", runs)[0].resolve().as_uri()
+
+
+OVERLAPPING = """
+() => [...document.querySelectorAll("figure.chart > svg")].flatMap((svg) => {
+  const boxes = [...svg.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
+  return boxes.flatMap(([a, p], k) => boxes.slice(k + 1).filter(([b, q]) =>
+    p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 3 && q.top < p.bottom - 3
+  ).map(([b]) => a + " | " + b));
+})
+"""
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_no_words_of_a_chart_cover_others(browser: Any, report: str, sweep: str, width: int) -> None:
+    """Ticks, labels at the ends of lines and names of reference lines."""
+    for address in (report, sweep):
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        page.goto(address)
+        assert page.evaluate(OVERLAPPING) == []
+        page.close()
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_a_sweep_opens_without_errors_and_fits(browser: Any, sweep: str, width: int) -> None:
+    """It asks for nothing and is no wider than the window."""
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(sweep)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.title().endswith(", by use")
+    assert (said, asked) == ([], [sweep])
+    page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -130,9 +174,10 @@ CONTRAST = """
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_and_marks_stand_out(browser: Any, report: str, scheme: str) -> None:
+def test_text_and_marks_stand_out(browser: Any, report: str, sweep: str, scheme: str) -> None:
     """WCAG AA: 4.5 to 1 for text, 3 to 1 for lines and marks."""
-    page = browser.new_page(color_scheme=scheme)
-    page.goto(report)
-    assert page.evaluate(CONTRAST) == []
-    page.close()
+    for address in (report, sweep):
+        page = browser.new_page(color_scheme=scheme)
+        page.goto(address)
+        assert page.evaluate(CONTRAST) == []
+        page.close()

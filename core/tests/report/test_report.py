@@ -13,6 +13,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from contrast_core.diagnostics import paired
+from contrast_core.diagnostics.picture import picture
 from contrast_core.report import write_report
 
 
@@ -69,7 +71,9 @@ def copy(folder: Path, tmp_path: Path) -> Path:
         "Half of the anchors have no positive.", "Made of random numbers.", "contrast run graph/toy", "2.13.0",
         "Macro-F1 20 labels", "0.900", "± 0.012", "0.940", "best of 2", "Term: contrast", "weight of 0.5",
         "Rows left out", "10 %", "Alignment", "Uniformity", "Effective rank", "most possible", "Spectrum",
-        "80 of 80 rows", "t-SNE", "unlabelled", "class",
+        "80 of 80 rows", "t-SNE", "unlabelled", "class", "Similarity of pairs", "10 hardest", "Penalty by similarity",
+        "an even share", "temperature 0.1, as the recipe names none", "The final embedding in numbers",
+        "Participation ratio", "NESum", "Wasserstein uniformity",
     ],
 )  # fmt: skip
 def test_the_report_says(page: Page, words: str) -> None:
@@ -178,6 +182,56 @@ def test_degenerate_embeddings_are_drawn_and_raise_the_alarm(copy: Path, z: torc
     text = read(copy).text
     assert ("Complete collapse" in text) == (z.shape in ((40, 3), (4, 3)))
     assert ("5 of 5 embeddings have NaN" in text) == bool(z.isnan().any())
+
+
+def test_pairs_by_label_are_counted_under_the_recipes_temperature(copy: Path) -> None:
+    """40 rows in two classes: 20 negatives each, spread by the temperature that the last stage's objective names."""
+    z = torch.eye(2)[torch.arange(40) % 2] + 0.1 * torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+    save_file({"z": z, "label": torch.arange(40) % 2}, copy / "embedding.safetensors")
+    recipe = "[objective.a]\ntemperature = 0.5\n[[stage]]\n[stage.objective.a]\ntemperature = 0.25\n"
+    (copy / "recipe.toml").write_text(recipe)
+    text = read(copy).text
+    assert "under a softmax with the temperature 0.25 of the recipe" in text
+    assert "Of 20 negatives" in text
+    assert "of rows with the same label" in text
+
+
+@pytest.mark.parametrize("temperature", ["true", '"high"', "-1", "nan", "0"])
+def test_a_temperature_that_is_none_is_not_taken(copy: Path, temperature: str) -> None:
+    """Objectives name other things so too, and recipes may be broken."""
+    z = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [-1.0, 0.0]])
+    save_file({"z": z, "label": torch.arange(4) % 2}, copy / "embedding.safetensors")
+    (copy / "recipe.toml").write_text(f"[objective]\nb = 1\n[objective.a]\ntemperature = {temperature}\n")
+    assert "temperature 0.1, as the recipe names none" in read(copy).text
+
+
+def test_pairs_of_a_batch_are_drawn_where_no_row_has_a_label(copy: Path) -> None:
+    """From pairs.json; without it, and without two classes, there is no such figure."""
+    save_file({"z": torch.eye(6), "label": torch.zeros(6, dtype=torch.long)}, copy / "embedding.safetensors")
+    assert "Similarity of pairs" not in read(copy).text
+    found = picture(paired(torch.randn(30, 4), torch.randn(30, 4)), 0.3)
+    (copy / "pairs.json").write_text(json.dumps(found))
+    page = read(copy)
+    assert "in the pairs of one batch after the last step" in page.text
+    assert "temperature 0.3" in page.text
+    assert {"positives", "negatives", "10 hardest"} <= set(page.texts)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '{"similarity": 7, "positives": {}}',
+        '{"similarity": [0.1, 0.2], "positives": [1], "negatives": [null, null], "hardest": ["a", 3]}',
+        '{"level": [1, 2, 3], "penalty": [0.1, 0.2], "summary": {"negatives": "many"}}',
+        '{"level": [1, 2, 3], "penalty": [0.1, 0.2], "summary": {"negatives": 3}}',
+    ],
+)
+def test_broken_pairs_do_no_harm(copy: Path, content: str) -> None:
+    """Whatever they hold, there is a report."""
+    (copy / "pairs.json").write_text(content)
+    assert "</html>" in write_report(copy).read_text("utf-8")
 
 
 def test_stages_follow_each_other_and_repeated_steps_count_once(copy: Path) -> None:

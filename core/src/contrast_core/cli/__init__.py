@@ -39,6 +39,23 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--open", action="store_true", help="open the report in a browser at the end")
     _add_settings(one)
 
+    one = commands.add_parser(
+        "sweep", help="run a recipe once for each value of a setting, and compare the runs on a page"
+    )
+    one.add_argument("recipe", help="a registered name or the path of a TOML file")
+    one.add_argument(
+        "--set-each", required=True, metavar="KEY=V1,V2,...", dest="each",
+        help="the setting that is varied, e.g. --set-each objective.contrast.temperature=0.07,0.2,0.5",
+    )  # fmt: skip
+    one.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="the folder of all runs (default: runs/NAME-by-KEY); runs are kept there",
+    )
+    one.add_argument("--open", action="store_true", help="open the page in a browser at the end")
+    _add_settings(one)
+
     one = commands.add_parser("evaluate", help="evaluate the trained model of a run again")
     one.add_argument("run", type=Path, metavar="RUN")
     _add_settings(one)

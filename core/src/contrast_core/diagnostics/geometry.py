@@ -1,7 +1,7 @@
-"""How embeddings lie in space: are positives close, are rows spread out, how many directions are in use.
+"""How embeddings lie in space: are positives close, are rows spread out, do classes stay together; and the alarm.
 
-All functions take rows z of shape (n, d) of any floating type and want no gradients. None needs more memory
-than the rows themselves, one tile of row pairs and a matrix of the smaller side of z.
+All functions take rows z of shape (n, d) of any floating type, from torch or numpy, and want no gradients. None needs
+more memory than the rows themselves and one tile of row pairs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+
+from contrast_core.diagnostics.rows import Array, checked, checked_labels, unit
+from contrast_core.diagnostics.spectra import effective_rank, rankme
 
 TILE = 512
 """Rows (and columns) of one tile of pairs: 1 MiB in float32, so a tile stays in the cache of one core."""
@@ -23,26 +25,30 @@ USED_SHARE = 0.05
 
 
 @torch.no_grad()
-def alignment(a: Tensor, b: Tensor) -> float:
-    """Mean squared distance of the two ends of positive pairs: mean_i |a_i/|a_i| - b_i/|b_i||^2, in [0, 4].
+def alignment(a: Array, b: Array, alpha: float = 2.0) -> float:
+    """Mean distance of the two ends of positive pairs: mean_i |a_i/|a_i| - b_i/|b_i||^alpha, in [0, 2^alpha].
 
     Args:
         a: (n, d), one end of each pair.
         b: (n, d), the other end, row by row.
+        alpha: the power of the distance, more than 0.
 
     Raises:
-        ValueError: if the shapes differ, or a row is not finite.
+        ValueError: if the shapes differ, a row is not finite, or alpha is not above 0.
 
     Paper: Wang and Isola, Understanding Contrastive Representation Learning through Alignment and Uniformity
-    on the Hypersphere, ICML 2020 (with their alpha = 2).
+    on the Hypersphere, ICML 2020.
     """
     if a.shape != b.shape:
         raise ValueError(f"Positive pairs need rows of one shape, not {tuple(a.shape)} and {tuple(b.shape)}.")
-    return float((_unit(_rows(a, 1)) - _unit(_rows(b, 1))).square().sum(1).double().mean())
+    if not alpha > 0:
+        raise ValueError(f"A distance is raised to a power alpha > 0, not {alpha}.")
+    squares = (unit(checked(a, 1)) - unit(checked(b, 1))).square().sum(1).double()
+    return float(squares.pow(alpha / 2).mean())
 
 
 @torch.no_grad()
-def uniformity(z: Tensor, t: float = 2.0) -> float:
+def uniformity(z: Array, t: float = 2.0) -> float:
     """How evenly rows cover the unit sphere: log mean_{i<j} exp(-t |u_i - u_j|^2) with u_i = z_i/|z_i|.
 
     0 when all rows coincide; about -2t when rows lie at right angles, as random rows in many dimensions do.
@@ -54,12 +60,12 @@ def uniformity(z: Tensor, t: float = 2.0) -> float:
 
     Paper: Wang and Isola, ICML 2020 (see `alignment`).
     """
-    unit = _unit(_rows(z))
-    squares = unit.square().sum(1)  # 1, or 0 for a row of zeros, which stays at the origin
-    n, total = len(unit), unit.new_tensor(-math.inf, dtype=torch.float64)
+    rows = unit(checked(z))
+    squares = rows.square().sum(1)  # 1, or 0 for a row of zeros, which stays at the origin
+    n, total = len(rows), rows.new_tensor(-math.inf, dtype=torch.float64)
     for i in range(0, n, TILE):
         for j in range(i, n, TILE):
-            exponents = (unit[i : i + TILE] @ unit[j : j + TILE].T).mul_(2)
+            exponents = (rows[i : i + TILE] @ rows[j : j + TILE].T).mul_(2)
             exponents.sub_(squares[i : i + TILE, None]).sub_(squares[j : j + TILE]).clamp_(max=0).mul_(t)
             if i == j:
                 exponents.masked_fill_(torch.ones_like(exponents, dtype=torch.bool).tril_(), -math.inf)
@@ -69,7 +75,7 @@ def uniformity(z: Tensor, t: float = 2.0) -> float:
 
 
 @torch.no_grad()
-def tolerance(z: Tensor, labels: Tensor) -> float:
+def tolerance(z: Array, labels: Array, *, with_self: bool = False) -> float:
     """Mean cosine of the pairs i < j of rows with the same label: high where a class stays together.
 
     With u_i = z_i/|z_i| and the class sums s_c = sum_{i in c} u_i this is
@@ -78,9 +84,11 @@ def tolerance(z: Tensor, labels: Tensor) -> float:
     Args:
         z: (n, d).
         labels: (n,) integers; rows with a negative label are unknown and left out.
+        with_self: count the pair of every row with itself too: sum_c |s_c|^2 / sum_c n_c^2. It lies higher, the
+            more so the smaller the classes are.
 
     Returns:
-        The mean, NaN if no two rows share a label.
+        The mean, NaN if no two rows share a label (with self: if no row has one).
 
     Raises:
         ValueError: if the shapes don't fit, or a row is not finite.
@@ -89,73 +97,20 @@ def tolerance(z: Tensor, labels: Tensor) -> float:
     all pairs with 0 for different labels; here it runs over the pairs that count, so that it doesn't depend
     on how many classes there are.
     """
-    unit = _unit(_rows(z, 1))
-    if labels.shape != (len(z),):
-        raise ValueError(f"Labels need shape ({len(z)},), one a row, not {tuple(labels.shape)}.")
+    rows = unit(checked(z, 1))
+    labels = checked_labels(labels, len(rows)).to(rows.device)
     known = labels >= 0
-    unit = unit[known].double()
+    rows = rows[known].double()
     classes, which, counts = torch.unique(labels[known], return_inverse=True, return_counts=True)
-    sums = unit.new_zeros(len(classes), unit.shape[1]).index_add_(0, which, unit)
-    pairs = float((counts.double() * (counts.double() - 1)).sum())
-    return float(sums.square().sum() - unit.square().sum()) / pairs if pairs else math.nan
+    sums = rows.new_zeros(len(classes), rows.shape[1]).index_add_(0, which, rows).square().sum()
+    pairs = counts.double().square().sum()
+    if not with_self:
+        sums, pairs = sums - rows.square().sum(), pairs - len(rows)
+    return float(sums / pairs) if pairs else math.nan
 
 
 @torch.no_grad()
-def spectrum(z: Tensor, centred: bool = True) -> Tensor:
-    """Singular values of the rows after taking away their mean, falling, float64, (min(n, d),).
-
-    They are the roots of the eigenvalues of the smaller of X^T X and X X^T in float64, so that values below
-    about 1e-8 of the largest are noise.
-
-    Raises:
-        ValueError: if z is not (n, d) with n >= 2 finite rows.
-
-    Paper: Jing, Vincent, LeCun and Tian, Understanding Dimensional Collapse in Contrastive Self-supervised
-    Learning, ICLR 2022.
-    """
-    rows = _rows(z)
-    n, d = rows.shape
-    mean = rows.mean(0, dtype=torch.float64) if centred else rows.new_zeros(d, dtype=torch.float64)
-    if n < d:
-        moved = rows.double() - mean
-        gram = moved @ moved.T
-    else:
-        gram = mean.new_zeros(d, d)
-        for start in range(0, n, 2 * TILE):
-            moved = rows[start : start + 2 * TILE].double() - mean
-            gram.addmm_(moved.T, moved)
-    eigenvalues: Tensor = torch.linalg.eigvalsh(gram)
-    return eigenvalues.clamp_(min=0).sqrt_().flip(0)
-
-
-def effective_rank(z: Tensor) -> float:
-    """exp(-sum_k p_k log p_k) with p_k = s_k / sum_j s_j over the singular values of the centred rows.
-
-    From 1 (all on a line) to min(n - 1, d) (spread equally over all directions); 0 when all rows are equal.
-
-    Raises:
-        ValueError: if z is not (n, d) with n >= 2 finite rows.
-
-    Paper: Roy and Vetterli, The Effective Rank: a Measure of Effective Dimensionality, EUSIPCO 2007.
-    """
-    return _exp_entropy(spectrum(z))
-
-
-def rankme(z: Tensor, eps: float = 1e-7) -> float:
-    """exp(-sum_k p_k log p_k) with p_k = s_k / sum_j s_j + eps over the singular values of z as it is,
-    uncentred.
-
-    Raises:
-        ValueError: if z is not (n, d) with n >= 2 finite rows.
-
-    Paper: Garrido, Balestriero, Najman and LeCun, RankMe: Assessing the Downstream Performance of Pretrained
-    Self-Supervised Representations by Their Rank, ICML 2023.
-    """
-    return _exp_entropy(spectrum(z, centred=False), eps)
-
-
-@torch.no_grad()
-def mean_cosine(z: Tensor) -> float:
+def mean_cosine(z: Array) -> float:
     """Mean cosine of two different rows, (|sum_i u_i|^2 - sum_i |u_i|^2) / (n (n - 1)) with u_i = z_i/|z_i|.
 
     1 when all rows point the same way, about 0 when they point everywhere.
@@ -163,13 +118,13 @@ def mean_cosine(z: Tensor) -> float:
     Raises:
         ValueError: if z is not (n, d) with n >= 2 finite rows.
     """
-    unit = _unit(_rows(z)).double()
-    return float(unit.sum(0).square().sum() - unit.square().sum()) / (len(unit) * (len(unit) - 1))
+    rows = unit(checked(z)).double()
+    return float(rows.sum(0).square().sum() - rows.square().sum()) / (len(rows) * (len(rows) - 1))
 
 
 @torch.no_grad()
 def summary(
-    z: Tensor, labels: Tensor | None = None, rows: int = 2000, generator: torch.Generator | None = None
+    z: Array, labels: Array | None = None, rows: int = 2000, generator: torch.Generator | None = None
 ) -> dict[str, float]:
     """The numbers worth logging every few steps, on at most `rows` rows drawn with `generator`.
 
@@ -187,16 +142,18 @@ def summary(
     Raises:
         ValueError: if z is not (n, d) with n >= 2 finite rows.
     """
+    z = checked(z)
+    labels = None if labels is None else checked_labels(labels, len(z))
     if len(z) > rows:
         generator = generator or torch.Generator().manual_seed(0)
-        chosen = torch.randperm(len(z), generator=generator)[:rows].to(z.device)
-        z, labels = z[chosen], None if labels is None else labels[chosen]
+        chosen = torch.randperm(len(z), generator=generator)[:rows]
+        z, labels = z[chosen.to(z.device)], None if labels is None else labels[chosen.to(labels.device)]
     numbers = {
         "uniformity": uniformity(z),
         "effective_rank": effective_rank(z),
         "rankme": rankme(z),
         "mean_cosine": mean_cosine(z),
-        "mean_norm": float(_rows(z).norm(dim=1).mean()),
+        "mean_norm": float(z.norm(dim=1).mean()),
         "possible_rank": float(min(len(z) - 1, z.shape[1])),
     }
     together = math.nan if labels is None else tolerance(z, labels)
@@ -218,27 +175,3 @@ def collapsed(numbers: Mapping[str, float]) -> str:
     if used < max(min(2.0, possible / 2), USED_SHARE * possible):
         return f"Dimensional collapse: the embeddings use {used:.1f} of {possible:.0f} possible directions."
     return ""
-
-
-def _exp_entropy(values: Tensor, eps: float = 0.0) -> float:
-    total = values.sum()
-    if total <= 0:
-        return 0.0
-    share = values / total + eps
-    return float(torch.special.entr(share).sum().exp())
-
-
-def _unit(rows: Tensor) -> Tensor:
-    return torch.nn.functional.normalize(rows, dim=1)
-
-
-def _rows(z: Tensor, least: int = 2) -> Tensor:
-    """The rows in float32 or float64, checked."""
-    if z.dim() != 2 or len(z) < least or not z.shape[1]:
-        raise ValueError(f"Embeddings need shape (n, d) with at least {least} rows, not {tuple(z.shape)}.")
-    z = z.detach()
-    z = z if z.dtype == torch.float64 else z.float()
-    # A finite sum proves all entries finite in one cheap pass; otherwise look closely.
-    if not z.sum().isfinite() and (bad := int((~z.isfinite().all(1)).sum())):
-        raise ValueError(f"{bad} of {len(z)} embeddings have NaN or infinite entries.")
-    return z

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from contrast_core.files import replacing
+
 __all__ = ["write_report"]
 
 
@@ -17,18 +19,11 @@ def write_report(folder: Path) -> Path:
     Raises:
         FileNotFoundError: if there is no such folder.
     """
-    import os
-
     # Drawing needs torch and scikit-learn; whoever only imports the package shall not wait for them.
     from contrast_core.report.page import render
     from contrast_core.report.read import read_run
 
-    folder = Path(folder)
-    target = folder / "report.html"
-    draft = folder / f".report.html.{os.getpid()}"
-    try:
-        draft.write_bytes(render(read_run(folder)))
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
-    return target
+    page = render(read_run(Path(folder)))
+    with replacing(Path(folder) / "report.html") as temporary:
+        temporary.write_bytes(page)
+    return Path(folder) / "report.html"

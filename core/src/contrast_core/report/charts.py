@@ -78,6 +78,9 @@ def figure(
     percent: bool = False,
     stages: Sequence[tuple[float, str]] = (),
     reference: tuple[float, str] | None = None,
+    x_ticks: Sequence[tuple[float, str]] | None = None,
+    key: bool = False,
+    dotted: bool = False,
 ) -> Element:
     """A figure with its title, its lines and the sentence that says how to read it.
 
@@ -90,6 +93,9 @@ def figure(
         percent: whether y is a share to be written as per cent.
         stages: where (x) a stage begins, and its name.
         reference: a y to draw a dashed line at, and what it is.
+        x_ticks: places on the x axis and what is written there; by default round whole numbers.
+        key: name the lines below the picture, not at their ends, where several would meet.
+        dotted: mark every point of a line, not only its end.
     """
     drawn = [thin for thin in (_thin(line, log) for line in lines) if thin.y]
     if not drawn:
@@ -97,7 +103,7 @@ def figure(
         return node("figure", node("h3", title), nothing, class_="chart")
     values = [f"{100 * line.y[-1]:.3g} %" if percent else short(line.y[-1]) for line in drawn]
     labels = [f"{_cut(line.name, 14)} {text}" for line, text in zip(drawn, values, strict=True)]
-    labels = labels if len(lines) > 1 else values
+    labels = [] if key else labels if len(lines) > 1 else values
 
     xs = [x for line in drawn for x in line.x]
     ys = [y for line in drawn for y in (*line.low, *line.high)] + ([reference[0]] if reference else [])
@@ -107,13 +113,20 @@ def figure(
     rules = _rules(height, log, percent)
     left, right = (
         14 + 6.3 * max((len(text) for _, text in rules), default=0),
-        15 + 7.0 * max(map(len, labels)),
+        15 + 7.0 * max(map(len, labels), default=0),
     )
     plane = _Plane(width, height, left, right, log)
 
     svg = node("svg", viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", aria_label=_spoken(title, drawn))
-    extend(svg, _axes(plane, rules, x_label), _guides(plane, stages, reference), _curves(plane, drawn, labels))
-    return node("figure", node("h3", title), svg, node("figcaption", reading), class_="chart")
+    if x_ticks is None:
+        whole = [value for value in ticks(*plane.x) if value == int(value)]
+        x_ticks = [(value, tick_text(value, whole)) for value in whole]
+    extend(svg, _axes(plane, rules, x_ticks, x_label), _stages(plane, stages))
+    if reference:
+        extend(svg, _reference(plane, *reference, drawn))
+    extend(svg, _curves(plane, drawn, ends=not key, dotted=dotted), _labels(plane, drawn, labels))
+    names = _key(drawn) if key else None
+    return node("figure", node("h3", title), svg, names, node("figcaption", reading), class_="chart")
 
 
 def _rules(height: tuple[float, float], log: bool, percent: bool) -> list[tuple[float, str]]:
@@ -124,42 +137,62 @@ def _rules(height: tuple[float, float], log: bool, percent: bool) -> list[tuple[
     return [(value, _power(value) if log else tick_text(value, values)) for value in values]
 
 
-def _axes(plane: _Plane, rules: Sequence[tuple[float, str]], x_label: str) -> Iterator[Element]:
+def _axes(
+    plane: _Plane, rules: Sequence[tuple[float, str]], x_ticks: Sequence[tuple[float, str]], x_label: str
+) -> Iterator[Element]:
     for value, name in rules:
         y = plane.at_y(value)
         yield node("line", x1=plane.left, x2=plane.end, y1=y, y2=y, class_="rule")
         yield node("text", name, x=plane.left - 7, y=y + 3.8, class_="tick end")
-    values = [value for value in ticks(*plane.x) if value == int(value)]
-    for value in values:
-        yield node("text", tick_text(value, values), x=plane.at_x(value), y=FLOOR + 16, class_="tick middle")
+    for value, name in x_ticks:
+        yield node("text", name, x=plane.at_x(value), y=FLOOR + 16, class_="tick middle")
     yield node("text", x_label, x=(plane.left + plane.end) / 2, y=HEIGHT - 4, class_="tick middle")
 
 
-def _guides(
-    plane: _Plane, stages: Sequence[tuple[float, str]], reference: tuple[float, str] | None
-) -> Iterator[Element]:
+def _stages(plane: _Plane, stages: Sequence[tuple[float, str]]) -> Iterator[Element]:
     for x, name in stages:
         at = plane.at_x(x)
         yield node("line", x1=at, x2=at, y1=TOP, y2=FLOOR, class_="stage")
         yield node("text", _cut(name, 16), x=at + 4, y=TOP - 2, class_="tick")
-    if reference:
-        y = plane.at_y(reference[0])
-        yield node("line", x1=plane.left, x2=plane.end, y1=y, y2=y, class_="reference")
-        yield node("text", reference[1], x=plane.end, y=y - 5, class_="tick end")
 
 
-def _curves(plane: _Plane, drawn: Sequence[_Thin], labels: Sequence[str]) -> Iterator[Element]:
+def _reference(plane: _Plane, value: float, name: str, drawn: Sequence[_Thin]) -> Iterator[Element]:
+    """A dashed line, and its name at whichever end the curves are farther away."""
+    y = plane.at_y(value)
+    yield node("line", x1=plane.left, x2=plane.end, y1=y, y2=y, class_="reference")
+    first, last = (min(abs(plane.at_y(line.y[end]) - y) for line in drawn) for end in (0, -1))
+    if first > last:
+        yield node("text", name, x=plane.left, y=y - 5, class_="tick")
+    else:
+        yield node("text", name, x=plane.end, y=y - 5, class_="tick end")
+
+
+def _curves(plane: _Plane, drawn: Sequence[_Thin], *, ends: bool, dotted: bool) -> Iterator[Element]:
     for k, line in enumerate(drawn):
         colour = f"s{k % COLOURS}"
         if line.banded:
             edge = plane.points([*line.x, *reversed(line.x)], [*line.high, *reversed(line.low)])
             yield node("polygon", points=edge, class_=f"band {colour}")
         yield node("polyline", points=plane.points(line.x, line.y), class_=f"line {colour}")
-        end = plane.at_x(line.x[-1]), plane.at_y(line.y[-1])
-        yield node("circle", cx=end[0], cy=end[1], r=3.0, class_=f"dot {colour}")
+        for x, y in list(zip(line.x, line.y, strict=True))[0 if dotted else -1 if ends else len(line.x) :]:
+            yield node("circle", cx=plane.at_x(x), cy=plane.at_y(y), r=3.0, class_=f"dot {colour}")
+
+
+def _labels(plane: _Plane, drawn: Sequence[_Thin], labels: Sequence[str]) -> Iterator[Element]:
+    """What is written at the ends of the lines."""
     last = max(plane.at_x(line.x[-1]) for line in drawn)
-    for y, k in _spread([(plane.at_y(line.y[-1]), k) for k, line in enumerate(drawn)], 14.0):
-        yield node("text", labels[k], x=last + 8, y=y + 4, class_="value")
+    ends = [(plane.at_y(line.y[-1]), label) for line, label in zip(drawn, labels, strict=False)]
+    for y, label in _spread(ends, 14.0):
+        yield node("text", label, x=last + 8, y=y + 4, class_="value")
+
+
+def _key(drawn: Sequence[_Thin]) -> Element:
+    """A piece of each line, and its name."""
+    items = []
+    for k, line in enumerate(drawn):
+        piece = node("polyline", points="1,6 17,6", class_=f"line s{k % COLOURS}")
+        items.append(node("li", node("svg", piece, viewBox="0 0 18 12", aria_hidden="true"), line.name))
+    return node("ul", items, class_="key")
 
 
 def _thin(line: Line, log: bool) -> _Thin:
@@ -185,13 +218,13 @@ def _range(low: float, high: float, log: bool, percent: bool) -> tuple[float, fl
     return (0.0, high + air) if percent else (low - air, high + air)
 
 
-def _spread(ends: Sequence[tuple[float, int]], gap: float) -> list[tuple[float, int]]:
+def _spread(ends: Sequence[tuple[float, str]], gap: float) -> list[tuple[float, str]]:
     """Labels moved apart so that none covers another, in their order from top to bottom."""
-    placed: list[tuple[float, int]] = []
-    for y, k in sorted(ends):
-        placed.append((max(y, placed[-1][0] + gap) if placed else y, k))
+    placed: list[tuple[float, str]] = []
+    for y, label in sorted(ends):
+        placed.append((max(y, placed[-1][0] + gap) if placed else y, label))
     over = max(0.0, placed[-1][0] - (FLOOR)) if placed else 0.0
-    return [(y - over, k) for y, k in placed]
+    return [(y - over, label) for y, label in placed]
 
 
 def _spoken(title: str, drawn: Sequence[_Thin]) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Iterable
 from importlib.resources import files
 from xml.etree.ElementTree import Element
 
 from contrast_core.diagnostics.geometry import collapsed, summary
 from contrast_core.report import sections
-from contrast_core.report.markup import document, node
+from contrast_core.report.geometry import geometry
+from contrast_core.report.markup import Child, document, node
 from contrast_core.report.numbers import duration, fixed, moment, short
 from contrast_core.report.read import Result, Run
 from contrast_core.report.series import timeline
@@ -21,42 +23,42 @@ LOWER_IS_BETTER = re.compile(r"loss|error|distance|perplexity|\b(mse|rmse|mae|ee
 
 def render(run: Run) -> bytes:
     """The bytes of `report.html`."""
-    script = (files(__package__) / "map.js").read_text("utf-8")
-    style = (files(__package__) / "style.css").read_text("utf-8")
     time = timeline(run)
     title = run.text("title") or run.text("name") or run.folder.resolve().name
+    parts = (
+        _header(run, title),
+        _alarms(run),
+        _problems(run),
+        _headline(run),
+        _facts(run),
+        sections.evaluation(run),
+        sections.training(time),
+        geometry(run, time),
+        sections.provenance(run),
+    )
+    return standing_alone(f"{title} – run report", parts, (files(__package__) / "map.js").read_text("utf-8"))
+
+
+def standing_alone(title: str, parts: Iterable[Child], script: str = "") -> bytes:
+    """A page that needs no network and no other file, with the reports' style and, if given, a script."""
     head = node(
         "head",
         node("meta", charset="utf-8"),
         node("meta", http_equiv="Content-Security-Policy", content=_policy(script)),
         node("meta", name="viewport", content="width=device-width, initial-scale=1"),
         node("meta", name="color-scheme", content="light dark"),
-        node("title", f"{title} – run report"),
-        node("style", style),
+        node("title", title),
+        node("style", (files(__package__) / "style.css").read_text("utf-8")),
     )
-    body = node(
-        "body",
-        node(
-            "main",
-            _header(run, title),
-            _alarms(run),
-            _problems(run),
-            _headline(run),
-            _facts(run),
-            sections.evaluation(run),
-            sections.training(time),
-            sections.geometry(run, time),
-            sections.provenance(run),
-        ),
-    )
-    body.append(node("script", script))
+    body = node("body", node("main", *parts), node("script", script) if script else None)
     return document(node("html", head, body, lang="en"))
 
 
 def _policy(script: str) -> str:
     """The browser itself refuses whatever is not in this file: other scripts, and every request."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
+    allowed = f"script-src 'sha256-{digest}'; " if script else ""
+    return f"default-src 'none'; style-src 'unsafe-inline'; {allowed}base-uri 'none'"
 
 
 def _header(run: Run, title: str) -> Element:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from attrs import field, frozen
 from torch import Tensor
 
@@ -37,6 +38,7 @@ class Run:
         z: (n, d), the embeddings.
         labels: (n,), the class of each row, -1 where unknown.
         names: one name a row, or none at all.
+        pairs: `pairs.json`, the similarities of one batch's pairs, of a run without labels.
         problems: sentences on what could not be read.
     """
 
@@ -49,6 +51,7 @@ class Run:
     z: Tensor | None = None
     labels: Tensor | None = None
     names: Sequence[str] = ()
+    pairs: Mapping[str, Any] = field(factory=dict)
     problems: Sequence[str] = ()
 
     def text(self, key: str) -> str:
@@ -69,6 +72,17 @@ class Run:
 def number(value: object) -> float:
     """The value if it is a number, else NaN."""
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+
+
+def some_rows(run: Run, most: int | None = 2000) -> tuple[Tensor, Tensor | None] | None:
+    """At most so many finite rows, drawn with a fixed seed, and their labels; None if there are fewer than two."""
+    if run.z is None:
+        return None
+    finite = run.z.isfinite().all(1).nonzero().squeeze(1)
+    if len(finite) < 2:
+        return None
+    chosen = finite[torch.randperm(len(finite), generator=torch.Generator().manual_seed(0))[:most]].sort().values
+    return run.z[chosen], None if run.labels is None else run.labels[chosen]
 
 
 def read_run(folder: Path) -> Run:
@@ -96,6 +110,7 @@ def read_run(folder: Path) -> Run:
         z=z,
         labels=labels,
         names=[str(name) for name in names],
+        pairs=_json(folder / "pairs.json", dict, problems) if (folder / "pairs.json").exists() else {},
         problems=problems,
     )
 

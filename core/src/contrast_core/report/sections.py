@@ -6,28 +6,15 @@ import math
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
-import torch
-
-from contrast_core.diagnostics.geometry import spectrum
-from contrast_core.report import charts, embedding_map
+from contrast_core.report import charts
 from contrast_core.report.markup import Child, extend, node
 from contrast_core.report.numbers import fixed, short
 from contrast_core.report.read import Result, Run, number
 from contrast_core.report.series import Timeline, curve, inner, keys
 
 MOST_CHARTS = 24
-READINGS = {
-    "alignment": "Mean squared distance of positive pairs on the unit sphere: lower means closer.",
-    "uniformity": "Lower means that the rows cover the sphere more evenly; 0 would be a single point, −4 is "
-    "what random rows reach in many dimensions.",
-    "effective_rank": "How many directions the rows use; a fall towards 1 is dimensional collapse.",
-    "rankme": "The effective rank without taking away the mean: a common direction of all rows lowers it.",
-    "tolerance": "Mean cosine of two rows with the same label: higher means that a class stays together.",
-    "mean_cosine": "Mean cosine of any two rows: near 1, all rows point the same way, which is collapse.",
-    "mean_norm": "Mean length of a row before it is scaled to one; cosines do not see it.",
-}
 BANDED = "Long curves are drawn as means over groups of steps, with the range of each group as a band."
-TITLES = {"rankme": "RankMe"}
+TITLES = {"rankme": "RankMe", "nesum": "NESum", "power_law": "Power-law exponent"}
 
 
 def section(title: str, *children: Child, note: str = "") -> Element:
@@ -93,16 +80,17 @@ def training(time: Timeline) -> Element:
     for name in keys(time.metrics, "scalars"):
         x, y = curve(time.metrics, lambda row, name=name: number(inner(row, "scalars").get(name)))  # type: ignore[misc]
         if y:
-            figures.append(_figure(_title(name), "A further number that the method logs.", x, y, time))
+            figures.append(_figure(title_of(name), "A further number that the method logs.", x, y, time))
     if not figures:
         return section("Training", note="No losses were logged.")
     left = len(figures) - MOST_CHARTS
-    notes = [BANDED] if _banded(figures) else []
+    notes = [BANDED] if banded(figures) else []
     notes += [f"{left} further curves are in metrics.jsonl."] if left > 0 else []
     return section("Training", node("div", figures[:MOST_CHARTS], class_="grid"), note=" ".join(notes))
 
 
-def _banded(figures: Sequence[Element]) -> bool:
+def banded(figures: Sequence[Element]) -> bool:
+    """Whether one of the figures draws ranges as bands."""
     return any(part.get("class", "").startswith("band") for figure in figures for part in figure.iter("polygon"))
 
 
@@ -127,63 +115,10 @@ def _figure(title: str, reading: str, x: list[float], y: list[float], time: Time
     return charts.figure(title, reading, [charts.Line(title, x, y)], stages=time.stages)
 
 
-def _title(key: str) -> str:
+def title_of(key: str) -> str:
+    """A logged name as people write it."""
     words = key.replace("_", " ")
     return TITLES.get(key, words[:1].upper() + words[1:])
-
-
-def geometry(run: Run, time: Timeline) -> Element:
-    """How the embeddings lay in space while they were trained, and how the final ones do."""
-    skipped = {"stage", "step", "epoch", "seconds", "possible_rank"}
-    logged = dict.fromkeys(key for _, row in time.diagnostics for key in row if key not in skipped)
-    figures = []
-    for key in [*(key for key in READINGS if key in logged), *(key for key in logged if key not in READINGS)]:
-        x, y = curve(time.diagnostics, lambda row, key=key: number(row.get(key)))  # type: ignore[misc]
-        if not y:
-            continue
-        possible = curve(time.diagnostics, lambda row: number(row.get("possible_rank")))[1]
-        # Far above the curve, the line of the possible rank would press the curve to the floor.
-        near = key == "effective_rank" and bool(possible) and max(y) > 0.25 * possible[-1]
-        reference = (possible[-1], "most possible") if near else None
-        reading = READINGS.get(key, "A further diagnostic of this run.")
-        line = charts.Line(_title(key), x, y)
-        figures.append(charts.figure(_title(key), reading, [line], stages=time.stages, reference=reference))
-    figures = figures[:MOST_CHARTS]
-    values = _spectrum(run)
-    if values is not None:
-        figures.append(values)
-    chart = embedding_map.figure(run)
-    body: list[Child] = [node("div", figures, class_="grid") if figures else None, chart]
-    note = (
-        BANDED
-        if _banded(figures)
-        else ""
-        if figures or chart is not None
-        else "No diagnostics and no embeddings were written."
-    )
-    return section("Geometry of the embedding", *body, note=note)
-
-
-def _spectrum(run: Run) -> Element | None:
-    """The singular values of the final embeddings."""
-    finite = None if run.z is None else run.z[run.z.isfinite().all(1)]
-    if finite is None or len(finite) < 2:
-        return None
-    values = spectrum(finite)
-    energy = values.square().cumsum(0)
-    if energy[-1] <= 0:
-        return None
-    most = int(torch.searchsorted(energy / energy[-1], 0.9)) + 1
-    # Below this share of the largest value float32 embeddings hold only rounding.
-    kept = values[values > 1e-6 * values[0]].tolist()
-    gone = len(values) - len(kept)
-    reading = (
-        f"Singular values of the {len(finite):,} centred rows: a flat line uses all directions, a cliff is "
-        f"dimensional collapse. {most} of {len(values)} directions hold 90 % of the variance"
-        + (f"; {gone} hold none." if gone else ".")
-    )
-    line = charts.Line("Singular value", [float(k) for k in range(1, len(kept) + 1)], kept)
-    return charts.figure("Spectrum", reading, [line], x_label="direction", log=True)
 
 
 def provenance(run: Run) -> list[Element]:
