@@ -44,11 +44,12 @@ def setup() -> None:
     import tomllib  # not at the top: an older Python shall get the sentence below, not a traceback
 
     run(sys.executable, "-m", "venv", "--clear", ENVIRONMENT)
-    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["dev"]
-    wanted = [word for package in PACKAGES for word in ("-e", str(package))] + tools
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    packages = [word for package in PACKAGES for word in ("-e", str(package))]
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check"]
-    if not quickly(wanted):
-        run(*pip, "install", "-c", "constraints.txt", *wanted)
+    for wanted in (packages + groups["dev"], ["--no-deps", *groups["alone"]]):
+        if not quickly(wanted):
+            run(*pip, "install", "-c", "constraints.txt", *wanted)
     stamp.write_text(fingerprint())
 
 

@@ -26,6 +26,8 @@ SHORT = {
     "evaluation.probe.strengths": [0.1],
     "evaluation.clusters.runs": 1,
 }
+OWN = {"core/digits-protonce": {"memory.clusters.warm_up": 2, "memory.clusters.every": 2}}
+"""Settings that make a short run of a recipe do all that the whole one does."""
 RECIPES = [recipe.name for recipe in contrast_manifest().recipes]
 
 
@@ -43,7 +45,8 @@ class StopHereError(Exception):
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_trains_evaluates_and_goes_on_after_a_stop(name: str, tmp_path: Path) -> None:
     """A run stopped between checkpoints and resumed ends with the same losses, weights and memories, bit for bit."""
-    whole = runs.run(name, set=SHORT, out=tmp_path / "whole")
+    settings = {**SHORT, **OWN.get(name, {})}
+    whole = runs.run(name, set=settings, out=tmp_path / "whole")
     assert set(whole.scores) == {"probe", "neighbours", "clusters"}
     assert all(0 <= score.mean <= 1 for found in whole.scores.values() for score in found)
 
@@ -52,7 +55,7 @@ def test_a_recipe_trains_evaluates_and_goes_on_after_a_stop(name: str, tmp_path:
             raise StopHereError
 
     with pytest.raises(StopHereError):
-        runs.run(name, set=SHORT, out=tmp_path / "halves", progress=stop)
+        runs.run(name, set=settings, out=tmp_path / "halves", progress=stop)
     runs.resume(tmp_path / "halves")
     lines = [_losses(tmp_path / folder) for folder in ("whole", "halves")]
     assert len(lines[0]) == 9
@@ -83,6 +86,23 @@ def test_the_queue_holds_the_latest_keys_after_a_resume(tmp_path: Path) -> None:
     assert state["memories.queue.sample"][places].equal(order[1297:])
     norms = state["memories.queue.rows"].norm(dim=1)
     torch.testing.assert_close(norms, torch.ones(500))
+
+
+@pytest.mark.usefixtures("no_report")
+def test_prototypes_come_into_the_loss_after_the_warm_up(tmp_path: Path) -> None:
+    """Before the first clustering every row of that term is dropped, afterwards none; the bank holds every image."""
+    runs.run("core/digits-protonce", set={**SHORT, **OWN["core/digits-protonce"]}, out=tmp_path / "run")
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    terms = [json.loads(line)["terms"]["prototypes"] for line in lines]
+    assert [term["rows"] for term in terms] == [0, 0, *[600] * 6, 3 * 197]
+    assert [term["dropped"] for term in terms] == [600, 600, *[0] * 7]
+    assert all(term["value"] > 0 for term in terms[2:])
+    state = load_file(tmp_path / "run" / "model.safetensors")
+    assert int(state["memories.clusters.writes"]) == 9
+    assert state["memories.clusters.bank.written"].all()
+    for m, k in enumerate((10, 20, 40)):
+        assert len(state[f"memories.clusters.centroids_{m}"]) == k
+        torch.testing.assert_close(state[f"memories.clusters.concentration_{m}"].mean(), torch.tensor(0.2))
 
 
 @pytest.mark.parametrize("component", contrast_manifest().components, ids=lambda c: f"{c.kind}:{c.name}")

@@ -17,6 +17,11 @@ RECIPES = (
         "MoCo, CVPR 2020, arXiv 1911.05722",
     ),
     _recipe(
+        "digits-protonce",
+        "PCL on handwritten digits: MoCo, and prototypes of clusterings made anew every epoch.",
+        "PCL, ICLR 2021, arXiv 2005.04966",
+    ),
+    _recipe(
         "digits-supcon",
         "SupCon on handwritten digits, with the labels of the training half.",
         "SupCon, NeurIPS 2020, arXiv 2004.11362",

@@ -1,0 +1,21 @@
+"""Losses of other libraries."""
+
+from __future__ import annotations
+
+from contrast_core.manifest.entry import of
+
+ADAPTERS = (
+    of(
+        "objective",
+        "metric-learning",
+        "adapters.metric_learning:MetricLearning",
+        "A loss of pytorch-metric-learning, with one of its miners if wanted, by labels or by any sampler's pairs.",
+        "Musgrave et al. 2020, arXiv 2008.09164",
+    ),
+    of(
+        "objective",
+        "lightly",
+        "adapters.lightly:Lightly",
+        "A two-view loss of lightly.",
+    ),
+)
