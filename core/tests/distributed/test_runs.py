@@ -1,0 +1,95 @@
+"""Whole runs under torchrun, and the small things they stand on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from contrast_core import runs
+from contrast_core.errors import ContrastError
+
+Torchrun = Callable[[int, Sequence[str]], subprocess.CompletedProcess[str]]
+Launched = Callable[[int, Sequence[str]], list[subprocess.Popen[str]]]
+FIXED = {"noise": "0.0", "drop": "0.0", "shift": "0"}
+SMALL = ["training.epochs=2", "training.batch_size=300", "training.threads=1", "training.tensorboard=off",
+         "training.checkpoint_every=4"]  # fmt: skip
+
+
+def settings(**views: str) -> list[str]:
+    """Settings of a short run on digits; views may be without randomness."""
+    return [*SMALL, *(f"view.augment.{key}={value}" for key, value in views.items())]
+
+
+def losses(folder: Path) -> list[float]:
+    """The losses of all steps."""
+    return [
+        json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines() if line[-1:] == "}"
+    ]
+
+
+def spoken(given: Sequence[str]) -> list[str]:
+    """The settings as arguments."""
+    return [word for each in given for word in ("--set", each)]
+
+
+def test_two_processes_train_as_one(tmp_path: Path, torchrun: Torchrun) -> None:
+    """Same losses up to float32 rounding, with momentum encoder, queue and an uneven last batch; one report."""
+    given = settings(**FIXED)
+    done = torchrun(2, ["run", "core/digits-moco", *spoken(given), "--out", "two"])
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("Report:") == 1
+    runs.run("core/digits-moco", set=given, out=tmp_path / "one")
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(one) == len(two) == 12
+    assert two == pytest.approx(one, rel=1e-4)
+    scores = [json.loads((tmp_path / name / "evaluation.json").read_text())[0]["mean"] for name in ("one", "two")]
+    assert scores[1] == pytest.approx(scores[0], abs=0.01)
+
+
+def test_a_killed_run_goes_on_bit_for_bit_in_as_many_processes(tmp_path: Path, launched: Launched) -> None:
+    """Random views included, which every process draws for itself; another number of processes is refused."""
+    given = [*spoken(settings(noise="0.2")), "--set", "training.epochs=6"]
+    finish(launched(2, ["run", "core/digits-moco", *given, "--out", "whole"]))
+    started = launched(2, ["run", "core/digits-moco", *given, "--out", "part"])
+    part = tmp_path / "part"
+    until(lambda: (part / "metrics.jsonl").exists() and len(losses(part)) > 9)
+    for process in started:
+        process.kill()
+        process.communicate()
+    with pytest.raises(ContrastError, match=r"it was made by 2 process\(es\) and goes on with as many, not with 1"):
+        runs.resume(part)
+    finish(launched(2, ["run", "--resume", "part"]))
+    assert losses(part) == losses(tmp_path / "whole")
+
+
+def finish(started: Sequence[subprocess.Popen[str]]) -> None:
+    """Wait for all of them to end well."""
+    for process in started:
+        _, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors[-2000:]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for it, a minute at most."""
+    for _ in range(6000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("It did not come true within a minute.")
+
+
+def test_what_gathering_and_averaging_do(in_processes: Callable[..., list[str]]) -> None:
+    """Rows in the order of ranks, from no rows to some; gradients times the number of processes; one clear error."""
+    seen = [json.loads(output.splitlines()[-1]) for output in in_processes(3, "small_things.py")]
+    for rank, each in enumerate(seen):
+        assert each["rows"] == [1.0, 2.0, 2.0]
+        assert each["known"] == [True] * 3
+        assert each["group"] is True
+        assert each["gradient"] == [[], [3.0], [6.0, 9.0]][rank]
+        assert each["averages"] == [[1.0, 1.0], [pytest.approx(1 / 3)] * 2, None]
+        assert "all need the same" in each["error"]
