@@ -121,9 +121,9 @@ def lightly(name: str) -> Maker:
     """A loss of lightly."""
 
     def loss(one: Tensor, two: Tensor) -> Tensor:
-        from lightly import loss as losses
+        from contrast_core.adapters.lightly import losses
 
-        found: Tensor = getattr(losses, name)(temperature=T)(one, two)
+        found: Tensor = getattr(losses(), name)(temperature=T)(one, two)
         return found
 
     return of_two(loss)

@@ -1,7 +1,7 @@
 """Make the parts of the documentation that come from elsewhere.
 
-The README's plugin table, catalogue.md and commands.md come from the code; measured tables come, as the benchmarks
-wrote them, from docs/evidence into the pages that show them.
+The README's plugin table, catalogue.md, commands.md and the pages of objectives/ come from the code; measured tables
+come, as the benchmarks wrote them, from docs/evidence into the pages that show them.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit code 1 if one of them is not up to date
@@ -14,16 +14,26 @@ import re
 import sys
 from pathlib import Path
 
+from making import objectives
+
 from contrast_core import catalogue
 from contrast_core.cli import parser
 from contrast_core.describe import describe
-from contrast_core.registry import discover
+from contrast_core.registry import Registry, discover
 from contrast_core.spec import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- plugins: made by docs/generate.py -->", "<!-- end of plugins -->"
 TABLE = re.compile(r"<!-- table (\S+) -->\n.*?<!-- end of table -->", re.DOTALL)
-SHOWING = ("docs/evidence.md", "docs/performance.md", "plugins/graph/README.md")
+SHOWING = (
+    "docs/evidence.md",
+    "docs/performance.md",
+    "docs/behaviour.md",
+    "docs/scaling.md",
+    "plugins/graph/README.md",
+)
+PAGES = ROOT / "docs" / "objectives"
+NAVIGATION = re.compile(r"(# objectives: made by docs/generate.py\n).*?( *# end of objectives)", re.DOTALL)
 
 
 def plugin_table() -> str:
@@ -52,9 +62,20 @@ def with_tables(page: Path) -> str:
     return TABLE.sub(fresh, page.read_text(encoding="utf-8"))
 
 
-def catalogue_page() -> str:
+def objective_pages(registry: Registry) -> dict[Path, str]:
+    """A page for each objective, their table, and mkdocs.yml that lists them."""
+    components = registry.of_kind("objective")
+    if said := [sentence for component in components for sentence in objectives.problems(component)]:
+        sys.exit("\n".join(said))
+    made = {PAGES / f"{objectives.page_name(each)}.md": objectives.page(each, PAGES) for each in components}
+    entries = "".join(f"      - {each.name}: objectives/{objectives.page_name(each)}.md\n" for each in components)
+    site = ROOT / "mkdocs.yml"
+    listed = NAVIGATION.sub(lambda found: found[1] + entries + found[2], site.read_text(encoding="utf-8"))
+    return {**made, PAGES / "index.md": objectives.index(components), site: listed}
+
+
+def catalogue_page(registry: Registry) -> str:
     """Every registered component with its arguments, and every recipe."""
-    registry = discover(allowed=",".join(entry["domain"] for entry in catalogue.entries()))
     lines = ["# Catalogue", "", "Made from the code; `contrast show NAME` prints more of each.", ""]
     lines += ["## recipes", "", "| recipe | what |", "|---|---|"]
     lines += [f"| `{name}` | {_cell(recipe.summary)} |" for name, recipe in sorted(registry.recipes.items())]
@@ -92,15 +113,22 @@ def _default(text: str) -> str:
 
 def main() -> None:
     """Write or check all made files."""
+    registry = discover(allowed=",".join(entry["domain"] for entry in catalogue.entries()))
     made = {
         ROOT / "README.md": readme(),
-        ROOT / "docs" / "catalogue.md": catalogue_page(),
+        ROOT / "docs" / "catalogue.md": catalogue_page(registry),
         ROOT / "docs" / "commands.md": commands_page(),
+        **objective_pages(registry),
         **{ROOT / page: with_tables(ROOT / page) for page in SHOWING},
     }
     stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    left = [path for path in sorted(PAGES.glob("*.md")) if path not in made]
     if "--check" in sys.argv[1:]:
-        sys.exit("\n".join(f"{p.relative_to(ROOT)} is out of date: python docs/generate.py" for p in stale) or None)
+        said = [f"{path.relative_to(ROOT)} is out of date: python docs/generate.py" for path in [*stale, *left]]
+        sys.exit("\n".join(said) or None)
+    for path in left:
+        path.unlink()
+    PAGES.mkdir(exist_ok=True)
     for path in stale:
         path.write_text(made[path], encoding="utf-8")
 

@@ -96,6 +96,8 @@ def pattern_of(relation: Relation, anchors: Embeddings, candidates: Embeddings) 
             values[key] = ~nobody
         elif isinstance(atom, Where) and atom.side == "candidates":
             values[key] = _condensed(candidates[atom.column] == atom.value)
+        elif isinstance(atom, Where) and len(alike := _condensed(anchors[atom.column] == atom.value)) == 1:
+            values[key] = alike
         elif (found := atom.listed(anchors, candidates, limit_for(anchors, candidates))) is not None:
             values[key] = nobody
             lists.append(found)

@@ -45,4 +45,5 @@ class Labels(PairSampler):
         first = torch.arange(len(flow[self.views[0]]), device=rows.device)
         anchors = rows.select(first) if self.one else rows
         alike = same("label", missing=-1)
-        return {self.name: Pairs(anchors, rows, alike & ~same("row"), ~(alike | where("label", -1)))}
+        unknown = where("label", -1) | where("label", -1, side="anchors")
+        return {self.name: Pairs(anchors, rows, alike & ~same("row"), ~(alike | unknown))}
