@@ -37,7 +37,7 @@ def _pattern(problem: Problem) -> Pattern | None:
     """The relation's pattern; not looked for where all pairs are few and one mask is cheaper."""
     if problem.is_small():
         return None
-    return pattern_of(problem.relation, problem.anchors, problem.candidates)
+    return pattern_of(problem.relation, problem.anchors, problem.candidates, problem.lists)
 
 
 def _factored(problem: Problem) -> tuple[Pattern, Relation] | None:
@@ -47,7 +47,7 @@ def _factored(problem: Problem) -> tuple[Pattern, Relation] | None:
         return None
     for mask, weights in ((relation.left, relation.right), (relation.right, relation.left)):
         if mask.binary and not weights.binary:
-            pattern = pattern_of(mask, problem.anchors, problem.candidates)
+            pattern = pattern_of(mask, problem.anchors, problem.candidates, problem.lists)
             if pattern is not None and pattern.groups is None and not bool((pattern.weight > 0).any()):
                 return pattern, weights
     return None

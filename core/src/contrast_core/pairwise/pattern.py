@@ -16,6 +16,8 @@ from torch import Tensor
 from contrast_core.embeddings import Embeddings
 from contrast_core.relations import Block, Everything, Relation, Same, Where
 
+Listing = tuple[Tensor, Tensor] | None
+"""What `Relation.listed` gives."""
 LONG_ATOMS = 3
 """Beyond so many relations that are no short lists, no pattern is looked for."""
 
@@ -77,8 +79,14 @@ def limit_for(anchors: Embeddings, candidates: Embeddings) -> int:
 
 
 @torch.no_grad()
-def pattern_of(relation: Relation, anchors: Embeddings, candidates: Embeddings) -> Pattern | None:
-    """The pattern of a relation between two tables, or None if it has none (or weights that are learned)."""
+def pattern_of(
+    relation: Relation, anchors: Embeddings, candidates: Embeddings, lists_known: dict[object, Listing] | None = None
+) -> Pattern | None:
+    """The pattern of a relation between two tables, or None if it has none (or weights that are learned).
+
+    `lists_known` remembers what relations of these tables list, for the next one.
+    """
+    lists_known = {} if lists_known is None else lists_known
     if relation.differentiable:
         return None
     nobody = torch.zeros(1, dtype=torch.bool, device=anchors.device)
@@ -98,11 +106,14 @@ def pattern_of(relation: Relation, anchors: Embeddings, candidates: Embeddings) 
             values[key] = _condensed(candidates[atom.column] == atom.value)
         elif isinstance(atom, Where) and len(alike := _condensed(anchors[atom.column] == atom.value)) == 1:
             values[key] = alike
-        elif (found := atom.listed(anchors, candidates, limit_for(anchors, candidates))) is not None:
-            values[key] = nobody
-            lists.append(found)
         else:
-            long.append(atom)
+            if key not in lists_known:
+                lists_known[key] = atom.listed(anchors, candidates, limit_for(anchors, candidates))
+            if (found := lists_known[key]) is None:
+                long.append(atom)
+            else:
+                values[key] = nobody
+                lists.append(found)
     decided = _decide(relation, values, long, nobody)
     if decided is None:
         return None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import torch
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from torch import Tensor
 
 from contrast_core.embeddings import Embeddings
 from contrast_core.pairs import Pairs
+from contrast_core.pairwise.pattern import Listing
 from contrast_core.relations import Block, Relation
 from contrast_core.similarity import Rows, Similarity
 
@@ -35,6 +36,7 @@ class Problem:
         temperature: a number or a tensor that broadcasts to (n, m).
         kind: the type that sums are computed in.
         side: the side of a tile, or None for the engine's choice.
+        lists: what relations of these tables list; shared by problems that differ in the relation alone.
     """
 
     anchors: Embeddings
@@ -46,6 +48,7 @@ class Problem:
     temperature: float | Tensor
     kind: torch.dtype
     side: int | None
+    lists: dict[object, Listing] = field(factory=dict)
 
     def weights(self, rows: slice, relation: Relation | None = None) -> Tensor:
         """Weights of some anchors with all candidates; they broadcast to (r, m)."""
@@ -105,7 +108,7 @@ class Problem:
         relation = self.relation.transposed()
         return evolve(
             self, anchors=self.candidates, candidates=self.anchors, relation=relation, a=self.c, c=self.a,
-            temperature=turned,
+            temperature=turned, lists={},
         )  # fmt: skip
 
     def rows_at_once(self) -> int:

@@ -10,7 +10,7 @@ import threading
 import torch
 from torch import Tensor
 
-KEPT_BYTES = 48 * 2**20
+KEPT_BYTES = 40 * 2**20
 """Memory for finished tiles, which the backward pass then need not compute again; also what stays between calls."""
 
 _free: list[Tensor] = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from attrs import frozen
 from torch import Tensor
-from torch.nn import functional
 
 from contrast_core.embeddings import Embeddings, at_least_float32
 from contrast_core.similarity.base import Bilinear, Rows, Similarity, need_vectors
+from contrast_core.similarity.unit import unit_rows
 
 
 @frozen
@@ -37,7 +37,7 @@ class Cosine(Bilinear):
 
     def prepare(self, table: Embeddings) -> Rows:
         """Unit rows."""
-        return (functional.normalize(at_least_float32(table[self.field]), dim=1, eps=self.eps),)
+        return (unit_rows(at_least_float32(table[self.field]), self.eps),)
 
 
 @frozen
@@ -63,7 +63,7 @@ class NegativeDistance(Similarity):
     def prepare(self, table: Embeddings) -> Rows:
         """The rows, of unit length if asked for."""
         rows = at_least_float32(table[self.field])
-        return (functional.normalize(rows, dim=1) if self.normalise else rows,)
+        return (unit_rows(rows) if self.normalise else rows,)
 
     def between(self, a: Rows, c: Rows) -> Tensor:
         """Distances of all pairs."""
