@@ -103,8 +103,12 @@ class HardContrastive(Objective):
         pairs, temperature = outputs.pairs[self.pairs], self.temperature()
         own = pairwise.contrast(pairs, pairs.positives & everything, self.similarity, temperature)
         hard = self.hardest.similarities(pairs, pairs.negatives & ~pairs.positives, self.similarity) / temperature
-        denominator = torch.cat([own.denominator[:, None], hard], dim=1).logsumexp(1)
-        return average(denominator - own.positive, own.weight > 0)
+        # A row of nothing but -inf would have a gradient of NaN.
+        valid = own.weight > 0
+        denominator = torch.cat([own.denominator[valid, None], hard[valid]], dim=1).logsumexp(1)
+        rows = len(denominator)
+        value = (denominator - own.positive[valid]).sum() / max(rows, 1)
+        return Term(value, rows, len(valid) - rows)
 
 
 @final
