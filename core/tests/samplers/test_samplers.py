@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from contrast_core.embeddings import Embeddings
 from contrast_core.interfaces import PairSampler
 from contrast_core.memories.fifo import Queue as QueueMemory
+from contrast_core.memories.keyed import KeyedQueues
 from contrast_core.pairs import Pairs
 from contrast_core.pairwise import matrix
 from contrast_core.relations import Relation
@@ -83,6 +84,16 @@ def test_queue(in_batch: bool) -> None:
     assert not pairs.candidates.z.requires_grad
     with pytest.raises(ValueError, match="two things"):
         Queue(keys="key", memory="key")
+
+
+def test_a_queue_for_each_key_gives_negatives_of_the_own_key() -> None:
+    """An anchor meets its language's queue alone."""
+    memory = KeyedQueues("key", "language", 2, size=2, dimension=2)
+    memory.write(table(4, sample=torch.arange(5, 9), language=torch.tensor([0, 1, 0, 1])))
+    keys = table(2, language=torch.tensor([0, 1]))
+    flow = {"query": table(2, language=torch.tensor([0, 1])), "key": keys, "queue": memory}
+    pairs = only(Queue(within="language"), flow)
+    assert weights(pairs, pairs.negatives) == [[0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1]]
 
 
 def test_an_empty_queue_has_no_negatives() -> None:

@@ -24,6 +24,8 @@ class Queue(PairSampler):
         keys: name of the table of keys, with a column `sample`; taken without gradient.
         memory: name of the memory, whose rows have a column `sample` (-1 for rows of no sample).
         in_batch: whether the other keys of the batch are negatives too; in MoCo they are not.
+        within: a column in which negatives are like the anchor, for example the language of a memory of one queue for
+            each language; left out, all are negatives.
         name: under which the pairs go on.
 
     Raises:
@@ -36,6 +38,7 @@ class Queue(PairSampler):
         keys: str = "key",
         memory: str = "queue",
         in_batch: bool = False,
+        within: str | None = None,
         name: str = "pairs",
     ):
         super().__init__()
@@ -43,6 +46,7 @@ class Queue(PairSampler):
             raise ValueError(f"Keys and memory must be two things, but both are called '{keys}'.")
         self.anchors, self.keys, self.memory, self.in_batch, self.name = anchors, keys, memory, in_batch, name
         self.needs, self.gives = (anchors, keys, memory), (name,)
+        self.within = within
 
     def forward(self, flow: Flow) -> Mapping[str, Pairs]:
         """Pairs of the queries with keys and memory."""
@@ -50,4 +54,5 @@ class Queue(PairSampler):
         remembered = flow[self.memory].read().with_columns(source=self.memory)
         own = same("sample") & where("source", self.keys)
         others = ~same("sample") if self.in_batch else ~same("sample") & where("source", self.memory)
+        others = others if self.within is None else others & same(self.within)
         return {self.name: Pairs(flow[self.anchors], cat([keys, remembered]), own, others)}
