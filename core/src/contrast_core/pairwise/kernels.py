@@ -60,6 +60,8 @@ class Kept:
         tile = (plan.rows[0].stop * plan.columns[0].stop) if plan.rows and plan.columns else 0
         sizes = [(r.stop - r.start) * (c.stop - c.start) for r, c in plan.tiles()]
         self.threads = max(1, min(plan.threads, len(sizes)))
+        # Where little of it can be kept, keeping saves little time.
+        budget = budget if sum(sizes) * like.element_size() <= 4 * budget else budget // 4
         room = min(sum(sizes), budget // like.element_size())
         self.each = 2 * tile + room // self.threads
         self.lease = Lease(like, self.each * self.threads)
