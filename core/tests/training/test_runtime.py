@@ -16,6 +16,7 @@ from contrast_core import runs
 from contrast_core.errors import ContrastError
 from contrast_core.recipe import Training
 from contrast_core.training.checkpoint import load_checkpoint
+from contrast_core.training.loader import batches_per_epoch
 from contrast_core.training.runtime import Runtime, device_for, moved, runtime_for
 
 PLAIN_RUN = """
@@ -105,11 +106,26 @@ def test_missing_accelerate_says_what_to_install(monkeypatch: pytest.MonkeyPatch
         runtime_for(Training(device="cpu", precision="bf16"))
 
 
-def test_several_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rather than training the same thing twice."""
+def test_only_training_joins_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluation and embedding, which ask for a device too, do not wait for anybody."""
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ContrastError, match="trains in one process"):
-        device_for(Training())
+    assert runtime_for(Training(device="cpu")).processes.size == 1
+
+
+def test_a_batch_needs_an_item_for_each_process() -> None:
+    """One sentence; and a last batch with fewer is left out."""
+    data = [0] * 10
+
+    class Ten:
+        whole = False
+
+        def __len__(self) -> int:
+            return len(data)
+
+    with pytest.raises(ContrastError, match="batch_size = 2 is that of all 3 processes together"):
+        batches_per_epoch(Ten(), Training(batch_size=2), processes=3)  # type: ignore[arg-type]
+    steps = [batches_per_epoch(Ten(), Training(batch_size=4), processes=n) for n in (1, 2, 3)]  # type: ignore[arg-type]
+    assert steps == [3, 3, 2]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ ADAPTERS = (
         "objective",
         "metric-learning",
         "adapters.metric_learning:MetricLearning",
-        "A loss of pytorch-metric-learning, with one of its miners if wanted, by labels or by any sampler's pairs.",
+        "A loss of pytorch-metric-learning, by labels or by pairs, with a miner or not.",
         "Musgrave et al. 2020, arXiv 2008.09164",
     ),
     of(
