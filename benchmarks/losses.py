@@ -1,8 +1,8 @@
 """The contenders of `pairwise.py`: each makes a loss of n rows, by this engine, by plain torch, or by another library.
 
 A maker takes (n, d, generator) and returns leaves that want gradients and a function from them to a scalar. Every side
-scales rows to unit length itself, as its users have it do. NT-Xent, DCL and SupCon see n rows (n/2 pairs of views; 16 rows
-a class), CLIP and ranking n queries and n keys, the temperature is 0.1.
+scales rows to unit length itself, as its users have it do. NT-Xent, DCL and SupCon see n rows (n/2 pairs of views; 16
+rows a class), CLIP and ranking n queries and n keys; the temperature is 0.1.
 """
 
 from __future__ import annotations
