@@ -12,7 +12,7 @@ from contrast_core import pairwise
 from contrast_core.embeddings import Embeddings
 from contrast_core.pairs import Pairs
 from contrast_core.relations import Block, Relation, dense, distance, edges, everything, kernel, same, where
-from contrast_core.relations.algebra import weights_of
+from contrast_core.relations.together import weights_of
 from contrast_core.similarity import Cosine, Dot, NegativeDistance, Similarity
 
 N, M = 13, 9

@@ -67,13 +67,13 @@ class Sigmoid(Objective):
         """The loss of the named pairs; rows without positives are dropped and counted."""
         pairs, temperature, bias = outputs.pairs[self.pairs], self.temperature(), self.bias
 
-        def differs(similarities: Tensor) -> Tensor:
+        def of_positives(similarities: Tensor) -> Tensor:
             return -logsigmoid(similarities / temperature + bias)
 
-        def agrees(similarities: Tensor) -> Tensor:
+        def of_negatives(similarities: Tensor) -> Tensor:
             return -logsigmoid(-(similarities / temperature + bias))
 
-        pull = pairwise.sum_of(differs, pairs, pairs.positives, self.similarity)
-        push = pairwise.sum_of(agrees, pairs, pairs.negatives * ~pairs.positives, self.similarity)
+        pull = pairwise.sum_of(of_positives, pairs, pairs.positives, self.similarity)
+        push = pairwise.sum_of(of_negatives, pairs, pairs.negatives * ~pairs.positives, self.similarity)
         scalars = {**self.temperature.scalars(), "bias": float(bias.detach())}
         return average(pull + push, pairwise.weight(pairs, pairs.positives) > 0, **scalars)

@@ -24,7 +24,7 @@ from contrast_core.pairwise.plan import Plan
 from contrast_core.pairwise.problem import Problem, scaled_tables
 from contrast_core.pairwise.tiles import ByPattern, ByRelation, Weights, cuts, order, sorted_by_group
 from contrast_core.relations import Block, Product, Relation
-from contrast_core.relations.algebra import weights_of
+from contrast_core.relations.together import weights_of
 
 Three = tuple[Tensor, Tensor, Tensor]
 SIDE = 512

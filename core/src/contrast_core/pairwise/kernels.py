@@ -163,16 +163,16 @@ def powers(
 def _sums(a: Tensor, c: Tensor, plan: Plan, shift: float, budget: int) -> Sums:
     kept = Kept(a, plan, budget)
 
-    def work(tiles: Sequence[Tile], thread: int) -> tuple[Tensor, Tensor | None, bool]:
+    def work(tiles: Sequence[Tile], thread: int) -> tuple[Tensor, Tensor | None, Tensor]:
         row_sums = a.new_zeros(len(a))
         column_sums = a.new_zeros(len(c)) if plan.sides == "both" else None
-        (buffer, spare), room, fractions = kept.scratch(thread), kept.room(thread), False
+        (buffer, spare), room, fractions = kept.scratch(thread), kept.room(thread), a.new_zeros(1)
         for rows, columns in tiles:
             size = (rows.stop - rows.start) * (columns.stop - columns.start)
             keep = len(room) >= size
             tile = powers(a, c, plan, rows, columns, shift, shaped(room if keep else buffer, rows, columns))
             weights = plan.weights.of(rows, columns)
-            fractions |= weights is not None and weights.is_floating_point()
+            fractions += weights is not None and weights.is_floating_point()
             if plan.sides != "half" or plan.weights.symmetric:
                 if weights is not None:
                     tile.mul_(plain(weights, tile.dtype))
@@ -195,14 +195,11 @@ def _sums(a: Tensor, c: Tensor, plan: Plan, shift: float, budget: int) -> Sums:
                 room = room[size:]
         return row_sums, column_sums, fractions
 
-    (row_sums, column_sums, fractions), *others = plan.shared(work)
-    for more_rows, more_columns, also in others:
-        row_sums.add_(more_rows)
-        if column_sums is not None and more_columns is not None:
-            column_sums.add_(more_columns)
-        fractions |= also
-    plan.summed(row_sums, *([] if column_sums is None else [column_sums]))
-    return Sums(row_sums, column_sums, kept, fractions)
+    row_sums, column_sums, fractions = plan.total(work)
+    assert row_sums is not None
+    assert fractions is not None
+    # All processes have to agree on it, those without tiles too.
+    return Sums(row_sums, column_sums, kept, bool(fractions))
 
 
 def _gradients(
@@ -223,6 +220,7 @@ def _gradients(
 
     def work(tiles: Sequence[Tile], thread: int) -> tuple[Tensor | None, Tensor | None]:
         da = torch.zeros_like(a) if wanted[0] or half else None
+        # Half of the tiles serve one table, in both roles.
         dc = da if half else torch.zeros_like(c) if wanted[1] else None
         buffer, spare = kept.scratch(thread)
         for rows, columns in tiles:
@@ -242,22 +240,12 @@ def _gradients(
                 da[rows].addmm_(tile, c[columns])
             if dc is not None and not (half and rows.start == columns.start):
                 dc[columns].addmm_(tile.T, weighted[rows])
-        return da, dc
+        return da, None if half else dc
 
-    (da, dc), *others = plan.shared(work)
-    for other_a, other_c in others:
-        if da is not None and other_a is not None:
-            da.add_(other_a)
-        if dc is not None and other_c is not None and not half:
-            dc.add_(other_c)
-    if half:
-        dc = None
+    da, dc = plan.total(work)
     if da is not None:
         da.mul_(of_rows[:, None] * plan.scale if plan.sides == "rows" else plan.scale)
-    if dc is not None:
-        dc.mul_(plan.scale)
-    plan.summed(*(part for part in (da, dc) if part is not None))
-    return da, dc
+    return da, None if dc is None else dc.mul_(plan.scale)
 
 
 def _factor(ours: Tensor, theirs: Tensor, weights: Tensor | None, other: Tensor | None, out: Tensor) -> Tensor:

@@ -37,11 +37,9 @@ class WeightedSum(torch.autograd.Function):
                 total[rows] += weights.sum(1)
             return mixed, total
 
-        (mixed, total), *others = plan.shared(work)
-        for more, weights in others:
-            mixed.add_(more)
-            total.add_(weights)
-        plan.summed(mixed, total)
+        mixed, total = plan.total(work)
+        assert mixed is not None
+        assert total is not None
         mixed.mul_(plan.scale)
         ctx.save_for_backward(a, c, mixed)
         ctx.plan = plan
@@ -61,19 +59,16 @@ class WeightedSum(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             scaled = a * (upstream * plan.scale)[:, None]
 
-            def work(tiles: Sequence[Tile], _: int) -> Tensor:
+            def work(tiles: Sequence[Tile], _: int) -> tuple[Tensor]:
                 part = torch.zeros_like(c)
                 buffer = buffer_for(a, plan.rows, plan.columns) if tiles else a
                 for rows, columns in tiles:
                     weights = plan.matrix(rows, columns, shaped(buffer, rows, columns))
                     part[columns].addmm_(weights.T, scaled[rows])
-                return part
+                return (part,)
 
             with torch.autocast(a.device.type, enabled=False):
-                dc, *others = plan.shared(work)
-            for other in others:
-                dc.add_(other)
-            plan.summed(dc)
+                (dc,) = plan.total(work)
         return mixed * upstream[:, None] if ctx.needs_input_grad[0] else None, dc, None
 
 

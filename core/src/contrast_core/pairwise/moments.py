@@ -51,11 +51,9 @@ class Moments(torch.autograd.Function):
                     room = room[size:]
             return sums, moments
 
-        (sums, moments), *others = plan.shared(work)
-        for more, further in others:
-            sums.add_(more)
-            moments.add_(further)
-        plan.summed(sums, moments)
+        sums, moments = plan.total(work)
+        assert sums is not None
+        assert moments is not None
         mean = torch.where(sums > 0, moments / sums / LOG2E, 0.0)
         ctx.plan, ctx.kept, ctx.detached = plan, kept, detached
         ctx.save_for_backward(a, c, sums, mean)
@@ -100,15 +98,8 @@ def _gradients(
                 dc[columns].addmm_(tile.T, a[rows])
         return da, dc
 
-    (da, dc), *others = plan.shared(work)
-    for other_a, other_c in others:
-        if da is not None and other_a is not None:
-            da.add_(other_a)
-        if dc is not None and other_c is not None:
-            dc.add_(other_c)
-    found = [part.mul_(plan.scale) for part in (da, dc) if part is not None]
-    plan.summed(*found)
-    return da, dc
+    da, dc = plan.total(work)
+    return None if da is None else da.mul_(plan.scale), None if dc is None else dc.mul_(plan.scale)
 
 
 def _dense(a: Tensor, c: Tensor, plan: Plan, detached: bool) -> tuple[Tensor, Tensor]:

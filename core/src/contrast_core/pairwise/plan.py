@@ -117,6 +117,16 @@ class Plan:
             raise errors[0]
         return [results[number] for number in range(threads)]
 
+    def total(self, work: Callable[[Sequence[Tile], int], tuple[Tensor | None, ...]]) -> tuple[Tensor | None, ...]:
+        """The sums, in each place, of what all threads and all processes of the group make of their tiles."""
+        first, *others = self.shared(work)
+        for other in others:
+            for ours, theirs in zip(first, other, strict=True):
+                if ours is not None and theirs is not None:
+                    ours.add_(theirs)
+        self.summed(*(part for part in first if part is not None))
+        return first
+
     def summed(self, *parts: Tensor) -> None:
         """Add up, in place, what the processes of the group have; nothing with one process."""
         if self.group is not None:

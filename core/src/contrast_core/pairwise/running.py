@@ -79,13 +79,5 @@ def running_gradients(
                 dc[columns].addmm_(shares.T, weighted[rows])
         return da, dc
 
-    (da, dc), *others = plan.shared(work)
-    for other_a, other_c in others:
-        if da is not None and other_a is not None:
-            da.add_(other_a)
-        if dc is not None and other_c is not None:
-            dc.add_(other_c)
-    if da is not None:
-        da.mul_(upstream)
-    plan.summed(*(part for part in (da, dc) if part is not None))
-    return da, dc
+    da, dc = plan.total(work)
+    return None if da is None else da.mul_(upstream), dc

@@ -102,19 +102,6 @@ class Relation(ABC):
         return f"({self})" if self.strength < strength else str(self)
 
 
-def weights_of(block: Block, *relations: Relation) -> list[Tensor]:
-    """What each relation says of the pairs of a block; what they are made of in common is looked at once."""
-    known: dict[object, Tensor] = {}
-
-    def value(atom: Relation) -> Tensor:
-        key = atom.identity()
-        if key not in known:
-            known[key] = related(atom.weigh(block))
-        return known[key]
-
-    return [relation.truth(value) if relation.binary else relation.weigh(block) for relation in relations]
-
-
 def compared(comparison: Callable[..., Tensor], x: Tensor, y: Tensor | float) -> Tensor:
     """Boolean result of an elementwise comparison such as torch.eq, without gradient.
 

@@ -38,7 +38,7 @@ class TwoViews(PairSampler):
         self.needs, self.gives = self.views, (name,)
 
     def forward(self, flow: Flow) -> Mapping[str, Pairs]:
-        """Pairs of all rows with all rows."""
+        """Pairs of all rows, or those of the first view, with all rows."""
         rows: Embeddings = cat([flow[view].with_columns(view=view) for view in self.views])
         anchors = rows.select(torch.arange(len(flow[self.views[0]]))) if self.one else rows
         return {self.name: Pairs(anchors, rows, same("sample") & ~same("view"), ~same("sample"))}
