@@ -177,6 +177,7 @@ def main() -> None:
     """Measure and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="sizes up to 1,024, nothing is written")
+    parser.add_argument("--part", action="append", help="only this one: engine, engine-variants ... (may be repeated)")
     parser.add_argument("--one", nargs=4, metavar=("LOSS", "SIDE", "ROWS", "THREADS"), help="one number, as JSON")
     given = parser.parse_args()
     if given.one:
@@ -192,7 +193,8 @@ def main() -> None:
         "engine-large": lambda: large(1),
         "engine-threads": lambda: threads(3),
     }
-    for name, part in parts.items():
+    for name in given.part or parts:
+        part = parts[name]
         text = "\n".join(part()) + "\n"
         print(text)
         (ROOT / "docs" / "evidence" / f"{name}.md").write_text(text, encoding="utf-8")

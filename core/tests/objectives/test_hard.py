@@ -15,7 +15,7 @@ from contrast_core.objectives.infonce import InfoNCE
 from contrast_core.pairs import Pairs
 from contrast_core.relations import dense, same
 from contrast_core.samplers.cross import Cross
-from contrast_core.similarity import Dot
+from contrast_core.similarity import Dot, Given
 
 Make = Callable[..., Any]
 
@@ -121,6 +121,45 @@ def test_a_fraction_of_all_is_infonce_and_ties_keep_exactly_k(run: Make, table: 
                   same("sample"), ~same("sample"))  # fmt: skip
     assert int(Hardest(2, None).similarities(pairs, pairs.negatives, Dot()).isfinite().sum()) == 10
     assert int(Hardest(None, 0.1).similarities(pairs, pairs.negatives, Dot()).isfinite().sum()) == 5
+
+
+def test_in_blocks_they_equal_the_dense_formula(run: Make, table: Make, rows: Make) -> None:
+    """At 300 by 300 pairs the engine works in blocks; a tenth of 299 negatives is 30."""
+    one, two, n, k = rows(300, seed=1), rows(300, seed=2), 300, 30
+    tables = {"one": table(one), "two": table(two)}
+    unit = [torch.nn.functional.normalize(x, dim=1) for x in (one, two)]
+    s = unit[0] @ unit[1].T
+    others = s.masked_fill(torch.eye(n, dtype=torch.bool), -torch.inf)
+    hard = others.topk(k, dim=1)[0]
+    own = s.diagonal()
+    expected = {
+        HardContrastive(temperature=0.5, fraction=0.1): torch.cat([own[:, None], hard], 1).div(0.5).logsumexp(1)
+        - own / 0.5,
+        Simple(): (s.sum(1) - own) / (n - 1) - own,
+        HardSimple(fraction=0.1): hard.mean(1) - own,
+    }
+    for objective, losses in expected.items():
+        found, mean = run(objective, Cross(), **tables).value, losses.mean()
+        torch.testing.assert_close(found, mean, rtol=1e-10, atol=1e-12)
+        for ours, theirs in zip(
+            *(torch.autograd.grad(x, (one, two), retain_graph=True) for x in (found, mean)), strict=True
+        ):
+            torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_the_gradient_of_similarities_is_that_of_the_paper(golden: Make, on: Make) -> None:
+    """dL/ds, through similarities that are given: P / t, and the penalties of negatives relative to the positive's."""
+    for case in golden("contrastive_gradients"):
+        n, t = len(case["in_z1"]), case.meta["params"]["tau"]
+        s = leaf(case["out_s"])
+        rows = torch.arange(n)
+        anchors, candidates = Embeddings({"scores": s}, {"sample": rows}), Embeddings({"z": s.T}, {"sample": rows})
+        objective = InfoNCE(temperature=t, similarity=Given())
+        value = on(objective, Pairs(anchors, candidates, same("sample"), ~same("sample"))).value
+        gradient = torch.autograd.grad(value * n, s)[0]
+        torch.testing.assert_close(gradient, case["out_dL_ds"], rtol=1e-10, atol=1e-12)
+        penalties = (gradient / -gradient.diagonal()[:, None]).fill_diagonal_(0.0)
+        torch.testing.assert_close(penalties, case["out_r"], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize(

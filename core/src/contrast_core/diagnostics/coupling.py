@@ -47,5 +47,5 @@ def coupling(multipliers: Tensor) -> dict[str, float]:
     """
     known = multipliers[~multipliers.isnan()].double()
     mean = float(known.mean())
-    variation = float(known.std(correction=0)) / mean if mean else math.nan
+    variation = float(known.std(correction=0)) / mean if mean > 0 else math.nan
     return {"npc_mean": mean, "npc_variation": variation}
