@@ -195,7 +195,7 @@ def test_names_that_are_ambiguous_unknown_planned_or_not_installed(make: Make) -
     found = discover([make("alpha"), make("omega"), CORE])
     sentences = {
         "loss": "'loss' may be objective:alpha/loss or objective:omega/loss: write one of these",
-        "InfoNCE": "There is no component or recipe 'InfoNCE'. Did you mean core/infonce, core/mv-infonce or core/debiased-infonce?",
+        "InfoNCE": "There is no component or recipe 'InfoNCE'. Did you mean core/infonce, core/mv-infonce",
         "graph/meow": "is in contrast-graph, which is not installed: pip install contrast-graph",
         "MEOW": "is in contrast-graph, which is not installed: pip install contrast-graph",
         "speech/coconut": "belongs to contrast-speech, which is planned but not published yet",

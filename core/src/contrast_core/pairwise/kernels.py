@@ -50,7 +50,6 @@ class Sums(NamedTuple):
     rows: Tensor
     columns: Tensor | None
     kept: Kept
-    fractions: bool
 
 
 class Kept:
@@ -92,7 +91,7 @@ class LogSumExp(torch.autograd.Function):
         shift = max(0.0, bound - SAFE_EXPONENT)
         # A bound of NaN, from embeddings of NaN, fails every comparison and goes the other way.
         found = _sums(a, c, plan, shift, KEPT_BYTES if wanted else 0) if bound < math.inf else None
-        ctx.shift = shift if found is not None and _is_exact(found, shift) else None
+        ctx.shift = shift if found is not None and _is_exact(found, bool(shift) or plan.weights.fractional) else None
         if found is None or ctx.shift is None:
             rows = running_logsumexp(a, c, plan.whole())
             columns = running_logsumexp(c, a, plan.turned().whole()) if plan.sides == "both" else None
@@ -126,9 +125,9 @@ class LogSumExp(torch.autograd.Function):
             return *_gradients(a, c, plan, ctx.shift, factors, wanted, ctx.kept), None
 
 
-def _is_exact(found: Sums, shift: float) -> bool:
-    """Whether every sum kept its digits."""
-    if not (found.fractions or shift):
+def _is_exact(found: Sums, doubtful: bool) -> bool:
+    """Whether every sum kept its digits; only shifted logits and weights that are no plain 0 or 1 leave a doubt."""
+    if not doubtful:
         return True
     sums = [found.rows] if found.columns is None else [found.rows, found.columns]
     return all(not len(total) or float(total.amin()) >= FAINT for total in sums)
@@ -163,16 +162,15 @@ def powers(
 def _sums(a: Tensor, c: Tensor, plan: Plan, shift: float, budget: int) -> Sums:
     kept = Kept(a, plan, budget)
 
-    def work(tiles: Sequence[Tile], thread: int) -> tuple[Tensor, Tensor | None, Tensor]:
+    def work(tiles: Sequence[Tile], thread: int) -> tuple[Tensor, Tensor | None]:
         row_sums = a.new_zeros(len(a))
         column_sums = a.new_zeros(len(c)) if plan.sides == "both" else None
-        (buffer, spare), room, fractions = kept.scratch(thread), kept.room(thread), a.new_zeros(1)
+        (buffer, spare), room = kept.scratch(thread), kept.room(thread)
         for rows, columns in tiles:
             size = (rows.stop - rows.start) * (columns.stop - columns.start)
             keep = len(room) >= size
             tile = powers(a, c, plan, rows, columns, shift, shaped(room if keep else buffer, rows, columns))
             weights = plan.weights.of(rows, columns)
-            fractions += weights is not None and weights.is_floating_point()
             if plan.sides != "half" or plan.weights.symmetric:
                 if weights is not None:
                     tile.mul_(plain(weights, tile.dtype))
@@ -193,13 +191,11 @@ def _sums(a: Tensor, c: Tensor, plan: Plan, shift: float, budget: int) -> Sums:
             if keep:
                 kept.tiles[rows.start, columns.start] = tile
                 room = room[size:]
-        return row_sums, column_sums, fractions
+        return row_sums, column_sums
 
-    row_sums, column_sums, fractions = plan.total(work)
+    row_sums, column_sums = plan.total(work)
     assert row_sums is not None
-    assert fractions is not None
-    # All processes have to agree on it, those without tiles too.
-    return Sums(row_sums, column_sums, kept, bool(fractions))
+    return Sums(row_sums, column_sums, kept)
 
 
 def _gradients(

@@ -21,6 +21,7 @@ class Turned(Weights):
 
     def __init__(self, weights: Weights):
         self.weights = weights
+        self.fractional = weights.fractional
 
     def of(self, rows: slice, columns: slice) -> Tensor | None:
         """The transposed tile."""

@@ -36,6 +36,9 @@ class Weights(ABC):
     def of(self, rows: slice, columns: slice) -> Tensor | None:
         """Weights that broadcast to the tile, of 0 or 1 or any; None if all are 1."""
 
+    fractional: bool = False
+    """Whether there may be weights other than 0 and 1; the same in all processes, whatever their tiles."""
+
     @property
     def symmetric(self) -> bool:
         """Whether R_ij = R_ji is known. One table only."""
@@ -75,6 +78,7 @@ class ByRelation(Weights):
         with torch.no_grad():
             self.relation = relation.prepared(self.anchors, self.candidates) if prepare else relation
         self._symmetric = relation.symmetric
+        self.fractional = not relation.binary
         self._versions = [(tensor, tensor._version) for tensor in self._columns() if not tensor.is_inference()]
 
     def _columns(self) -> Iterator[Tensor]:
@@ -113,6 +117,7 @@ class ByPattern(Weights):
 
     def __init__(self, pattern: Pattern, rows: list[slice], columns: list[slice], factor: ByRelation | None = None):
         self.factor = factor
+        self.fractional = factor is not None and factor.fractional
         self.outside = pattern.outside
         self.inside, self.groups = pattern.inside, pattern.groups
         self.uniform = len(pattern.outside) == 1 and bool(pattern.outside[0])
