@@ -25,8 +25,8 @@ SMALL = 2**16
 """The engine does not share problems of so few pairs."""
 FORWARD = 0.25
 """Share of a step's pair arithmetic that is the forward pass: half a product of one and a half more."""
-COPIES = 6
-"""Tables of n x d that are alive at once: of the views, of all rows, of unit length, and their gradients."""
+COPIES = 5
+"""Tables of n x d that are alive at once: of the views, of all rows, of unit length, and two gradients."""
 
 
 @frozen
