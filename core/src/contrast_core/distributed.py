@@ -27,9 +27,14 @@ from torch.distributed import ProcessGroup
 from contrast_core.embeddings import Embeddings
 
 
+def started() -> int:
+    """How many processes torchrun or `accelerate launch` started together; 1 without them."""
+    return int(os.environ.get("WORLD_SIZE") or "1")
+
+
 def leads() -> bool:
     """Whether this process, of those that were started together, is the one that writes files and speaks."""
-    return int(os.environ.get("RANK") or "0") == 0
+    return started() == 1 or int(os.environ.get("RANK") or "0") == 0
 
 
 def leave() -> None:

@@ -88,7 +88,9 @@ def run(
         registry = registry or discover()
         resolved = find_recipe(str(recipe), registry, as_settings(set))
         wanted = Path(out) if out is not None else None
-        runfolder.new_folder(resolved, wanted)
+        if leads():
+            # A slower process would find the folder that the first one has made in the meantime.
+            runfolder.new_folder(resolved, wanted)
         # Every stage is composed before the first one trains: a misfit in the last must not cost hours.
         stages = resolved.stages()
         for _, stage in stages:

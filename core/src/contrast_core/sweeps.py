@@ -8,7 +8,6 @@ print(done.page, [row["uniformity"] for row in done.rows])
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from attrs import frozen
 
 from contrast_core import runfolder, runs
 from contrast_core.compose import compose
+from contrast_core.distributed import started
 from contrast_core.errors import ContrastError
 from contrast_core.recipe import Recipe
 from contrast_core.registry import Registry, discover
@@ -85,7 +85,7 @@ def sweep(
             after the last, that runs failed.
         KeyboardInterrupt: on Ctrl-C; the same call goes on.
     """
-    if int(os.environ.get("WORLD_SIZE") or "1") > 1:
+    if started() > 1:
         raise ContrastError("A sweep runs in one process: start it without a launcher, or its runs one by one.")
     registry = registry or discover()
     planned = _plan(str(recipe), key, values, as_settings(set), None if out is None else Path(out), registry)

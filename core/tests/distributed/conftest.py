@@ -43,21 +43,31 @@ def in_processes(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 @pytest.fixture
-def launched(tmp_path: Path) -> Callable[[int, Sequence[str]], list[subprocess.Popen[str]]]:
-    """launched(processes, arguments of contrast): the processes themselves, so that a test may kill them."""
+def launched(tmp_path: Path) -> Callable[..., list[subprocess.Popen[str]]]:
+    """launched(processes, arguments of contrast): the processes themselves, so that a test may kill them.
 
-    def start(count: int, arguments: Sequence[str]) -> list[subprocess.Popen[str]]:
+    `between` is called after the first one was started.
+    """
+
+    def start(
+        count: int, arguments: Sequence[str], between: Callable[[], object] = lambda: None
+    ) -> list[subprocess.Popen[str]]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(count)}
-        return [
-            subprocess.Popen(
-                [sys.executable, "-m", "contrast_core", *arguments], cwd=tmp_path, text=True, stderr=subprocess.PIPE,
-                env={**ENVIRONMENT, **place, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            )
-            for rank in range(count)
-        ]  # fmt: skip
+        started = []
+        for rank in range(count):
+            started.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "contrast_core", *arguments],
+                    cwd=tmp_path, text=True, stderr=subprocess.PIPE,
+                    env={**ENVIRONMENT, **place, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+                )
+            )  # fmt: skip
+            if rank == 0:
+                between()
+        return started
 
     return start
 

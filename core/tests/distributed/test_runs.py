@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from contrast_core import runs
+from contrast_core.distributed import leads
 from contrast_core.errors import ContrastError
 
 Torchrun = Callable[[int, Sequence[str]], subprocess.CompletedProcess[str]]
-Launched = Callable[[int, Sequence[str]], list[subprocess.Popen[str]]]
+Launched = Callable[..., list[subprocess.Popen[str]]]
 FIXED = {"noise": "0.0", "drop": "0.0", "shift": "0"}
 SMALL = ["training.epochs=2", "training.batch_size=300", "training.threads=1", "training.tensorboard=off",
          "training.checkpoint_every=4"]  # fmt: skip
@@ -65,6 +66,26 @@ def test_a_killed_run_goes_on_bit_for_bit_in_as_many_processes(tmp_path: Path, l
         runs.resume(part)
     finish(launched(2, ["run", "--resume", "part"]))
     assert losses(part) == losses(tmp_path / "whole")
+
+
+def test_a_process_that_comes_late_finds_the_folder_made_and_joins(tmp_path: Path, launched: Launched) -> None:
+    """The folder is the first process's affair."""
+    given = [*spoken(settings()), "--set", "training.steps=1"]
+
+    def folder_is_there() -> None:
+        until(lambda: (tmp_path / "late" / "run.json").exists())
+
+    finish(launched(2, ["run", "core/digits-moco", *given, "--out", "late"], between=folder_is_there))
+    assert len(losses(tmp_path / "late")) == 1
+
+
+def test_a_rank_alone_makes_no_follower(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some launchers leave a rank in the environment of processes that train by themselves."""
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("RANK", "1")
+    assert leads()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert not leads()
 
 
 def finish(started: Sequence[subprocess.Popen[str]]) -> None:

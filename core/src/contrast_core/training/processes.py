@@ -9,7 +9,6 @@ batch normalisation does. What is drawn after the encoder is drawn alike by all.
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, final
@@ -17,7 +16,7 @@ from typing import Any, TypeVar, final
 from attrs import evolve
 from torch import Tensor, distributed, nn
 
-from contrast_core.distributed import average, average_gradients, gather, gather_rows
+from contrast_core.distributed import average, average_gradients, gather, gather_rows, started
 from contrast_core.embeddings import Embeddings
 from contrast_core.interfaces import Flow
 from contrast_core.training.checkpoint import random_state, seed_everything, set_random_state
@@ -70,7 +69,7 @@ class Alone:
 
     def check(self, state: Mapping[str, Any]) -> None:
         """Raise ValueError if another number of processes made a checkpoint."""
-        made = len(state.get("others") or "1")
+        made = len(state["others"]) if "others" in state else 1
         if made != self.size:
             raise ValueError(f"it was made by {made} process(es) and goes on with as many, not with {self.size}")
 
@@ -174,4 +173,4 @@ class Together(Alone):
 
 def processes(backend: str = "gloo", whole: bool = False) -> Alone:
     """The processes that were started with this one."""
-    return Together(backend, whole) if int(os.environ.get("WORLD_SIZE") or "1") > 1 else Alone()
+    return Together(backend, whole) if started() > 1 else Alone()
