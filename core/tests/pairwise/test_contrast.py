@@ -11,7 +11,7 @@ from torch import Tensor
 from contrast_core import pairwise
 from contrast_core.embeddings import Embeddings
 from contrast_core.pairs import Pairs
-from contrast_core.relations import Block, Relation, dense, distance, edges, everything, kernel, same, where
+from contrast_core.relations import Block, Relation, dense, differing, distance, edges, everything, kernel, same, where
 from contrast_core.relations.together import weights_of
 from contrast_core.similarity import Cosine, Dot, NegativeDistance, Similarity
 
@@ -23,6 +23,7 @@ def table(rows: int, seed: int, spread: float = 1.0) -> Embeddings:
     make = torch.Generator().manual_seed(seed)
     z = torch.randn(rows, 5, generator=make, dtype=torch.float64).mul(spread).requires_grad_()
     columns = {"label": torch.arange(rows) % 3, "view": torch.arange(rows) % 2, "sample": torch.arange(rows) // 2}
+    columns["cluster"] = torch.stack([torch.arange(rows) % 4, torch.arange(rows) // 3], 1)
     return Embeddings.of(z, heat=torch.rand(rows, generator=make, dtype=torch.float64), **columns)
 
 
@@ -33,6 +34,10 @@ RELATIONS: dict[str, Callable[[int], Relation]] = {
     "one view": lambda m: where("view", 1) & ~same("sample"),
     "weighted": lambda m: ~same("sample") * distance("heat"),
     "weighted, one side": lambda m: kernel("heat", lambda a, c: 1 + a * c * c) * ~same("sample"),
+    "weighted but for some, one way round": lambda m: (
+        ~edges(torch.tensor([0, 2, 5]), torch.tensor([1, 3, 8])) * distance("heat")
+    ),
+    "counted": lambda m: differing("cluster"),
     "listed": lambda m: edges(torch.tensor([0, 2, 2, 5]), torch.tensor([1, 0, 3, 8]), torch.tensor([0.5, 2, 1, 3])),
     "odd": lambda m: dense((torch.arange(N * m).reshape(N, m) % 7 < 3).double()),
     "nobody": lambda m: ~everything,

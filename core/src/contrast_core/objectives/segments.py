@@ -10,6 +10,7 @@ from attrs import frozen
 from torch import Tensor
 
 from contrast_core.embeddings import Embeddings
+from contrast_core.pairwise.linear import listed_logsumexp
 
 
 @final
@@ -50,11 +51,7 @@ class Segments:
 
     def logsumexp(self, values: Tensor) -> Tensor:
         """log sum exp of each segment of (n,): (count,); -inf, without gradient, for nothing but -inf."""
-        lowest = values.new_full((self.count,), -math.inf)
-        top = lowest.scatter_reduce(0, self.number, values.detach(), "amax")
-        shift = top.masked_fill(top == -math.inf, 0.0)
-        total = self.sum(torch.exp(values - shift[self.number]))
-        return torch.where(total == 0, -math.inf, torch.where(total == 0, 1.0, total).log() + shift)
+        return listed_logsumexp(values, values != -math.inf, self.number, self.count)
 
     def softmax(self, values: Tensor) -> Tensor:
         """exp of (n,) over its sum in the segment, (n,); 0 for -inf."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -62,9 +63,15 @@ def _plan(problem: Problem, weights: Callable[[list[slice], list[slice]], Weight
     return Plan(weights(rows, columns), rows, columns, scale, sides, group)
 
 
-def _by_relation(problem: Problem) -> Callable[[list[slice], list[slice]], Weights]:
-    prepare = not problem.is_small()
-    return lambda *_: ByRelation(problem.anchors, problem.candidates, problem.relation, prepare)
+def _plan_by_relation(problem: Problem, scale: float, sides: str) -> Plan:
+    """The plan of a relation that has no pattern; one of its factors may have one."""
+    anchors, candidates = problem.anchors, problem.candidates
+    if (parts := _factored(problem)) is not None:
+        mask, factor = parts[0], ByRelation(anchors, candidates, parts[1])
+        if sides != "half" or _is_symmetric(mask, problem.shape[1]):
+            return _plan(problem, lambda rows, columns: ByPattern(mask, rows, columns, factor), scale, sides)
+    weights = ByRelation(anchors, candidates, problem.relation, prepare=not problem.is_small())
+    return _plan(problem, lambda *_: weights, scale, sides)
 
 
 def small_contrast(problem: Problem, positives: Relation, both: bool) -> tuple[Three, Three | None]:
@@ -84,17 +91,14 @@ def logsumexp_by_hand(problem: Problem, sides: str) -> tuple[Tensor, Tensor | No
     a, c, scale = scaled_tables(problem)
     pattern = _pattern(problem)
     if pattern is None:
-        sides = _sides(sides, a is c, symmetric=True)
-        if (parts := _factored(problem)) is not None:
-            sides = _sides(sides, a is c, symmetric=_is_symmetric(parts[0], problem.shape[1]))
-            factor = ByRelation(problem.anchors, problem.candidates, parts[1])
-            plan = _plan(problem, lambda rows, columns: ByPattern(parts[0], rows, columns, factor), scale, sides)
-            return LogSumExp.apply(a, c, plan)  # type: ignore[no-untyped-call,no-any-return]
-        plan = _plan(problem, _by_relation(problem), scale, sides)
+        plan = _plan_by_relation(problem, scale, _sides(sides, a is c, symmetric=True))
         return LogSumExp.apply(a, c, plan)  # type: ignore[no-untyped-call,no-any-return]
-    listed = _listed_part(a, c, scale, pattern, both=sides == "both")
-    if listed is not None and pattern.empty:
-        return listed
+    listed = None
+    if (more := _listed(a, c, scale, pattern)) is not None:
+        columns = listed_logsumexp(more.logits, more.weight, more.j, len(c)) if sides == "both" else None
+        listed = listed_logsumexp(more.logits, more.weight, more.i, len(a)), columns
+        if pattern.empty:
+            return listed
     sides = _sides(sides, a is c, symmetric=_is_symmetric(pattern, problem.shape[1]))
     a, c, plan, (i, j) = _ordered(problem, a, c, scale, pattern, sides)
     rows, columns = LogSumExp.apply(a, c, plan)  # type: ignore[no-untyped-call]
@@ -110,11 +114,11 @@ def softmax_mean_by_hand(problem: Problem, detached: bool) -> Tensor:
     a, c, scale = scaled_tables(problem)
     pattern = _pattern(problem)
     if pattern is None:
-        plan = _plan(problem, _by_relation(problem), scale, "rows")
+        plan = _plan_by_relation(problem, scale, "rows")
         return Moments.apply(a, c, plan, detached)[1]  # type: ignore[no-untyped-call,no-any-return]
     parts: list[tuple[Tensor, Tensor]] = []
-    if pattern.empty or bool((pattern.weight > 0).any()):
-        parts.append(_listed_moments(a, c, scale, pattern, detached))
+    if (listed := _listed(a, c, scale, pattern)) is not None:
+        parts.append(_listed_moments(listed, len(a), detached))
     if not pattern.empty:
         a, c, plan, (by, _) = _ordered(problem, a, c, scale, pattern, "rows")
         log_sum, mean = Moments.apply(a, c, plan, detached)  # type: ignore[no-untyped-call]
@@ -127,15 +131,12 @@ def softmax_mean_by_hand(problem: Problem, detached: bool) -> Tensor:
     return share * mean + (1 - share) * mean_of_others
 
 
-def _listed_moments(a: Tensor, c: Tensor, scale: float, pattern: Pattern, detached: bool) -> tuple[Tensor, Tensor]:
-    """(log-sum, mean logit) of what a pattern lists as related."""
-    more = pattern.weight > 0
-    i, j, weight = pattern.i[more], pattern.j[more], pattern.weight[more]
-    logits: Tensor = ListedLogits.apply(a, c, i, j) * scale  # type: ignore[no-untyped-call]
-    log_sum = listed_logsumexp(logits, weight, i, len(a))
-    share = torch.exp(logits - log_sum[i]) * weight.to(logits.dtype)
+def _listed_moments(listed: Listed, n: int, detached: bool) -> tuple[Tensor, Tensor]:
+    """(log-sum, mean logit), (n,) each, of listed pairs."""
+    log_sum = listed_logsumexp(listed.logits, listed.weight, listed.i, n)
+    share = torch.exp(listed.logits - log_sum[listed.i]) * listed.weight.to(listed.logits.dtype)
     share = share.detach() if detached else share
-    return log_sum, logits.new_zeros(len(a)).index_add(0, i, share * logits)
+    return log_sum, listed.logits.new_zeros(n).index_add(0, listed.i, share * listed.logits)
 
 
 Order = tuple[Tensor | None, Tensor | None]
@@ -171,17 +172,22 @@ def _is_symmetric(pattern: Pattern, m: int) -> bool:
     return torch.equal((pattern.i * m + pattern.j).sort()[0], (pattern.j * m + pattern.i).sort()[0])
 
 
-def _listed_part(
-    a: Tensor, c: Tensor, scale: float, pattern: Pattern, both: bool
-) -> tuple[Tensor, Tensor | None] | None:
-    """The log-sums over listed pairs that are related though the rule says no; None if the rule has all there is."""
+class Listed(NamedTuple):
+    """Listed pairs that are related though the rule says no: their rows, weights and logits."""
+
+    i: Tensor
+    j: Tensor
+    weight: Tensor
+    logits: Tensor
+
+
+def _listed(a: Tensor, c: Tensor, scale: float, pattern: Pattern) -> Listed | None:
+    """What a pattern has beyond its rule; None if the rule has all there is."""
     more = pattern.weight > 0
     if not pattern.empty and not bool(more.any()):
         return None
-    i, j, weight = pattern.i[more], pattern.j[more], pattern.weight[more]
-    logits = ListedLogits.apply(a, c, i, j) * scale  # type: ignore[no-untyped-call]
-    columns = listed_logsumexp(logits, weight, j, len(c)) if both else None
-    return listed_logsumexp(logits, weight, i, len(a)), columns
+    i, j = pattern.i[more], pattern.j[more]
+    return Listed(i, j, pattern.weight[more], ListedLogits.apply(a, c, i, j) * scale)  # type: ignore[no-untyped-call]
 
 
 def log_add(x: Tensor, y: Tensor) -> Tensor:
@@ -195,12 +201,11 @@ def weighted_sum_by_hand(problem: Problem) -> tuple[Tensor, Tensor]:
     a, c, scale = scaled_tables(problem)
     pattern = _pattern(problem)
     if pattern is None:
-        plan = _plan(problem, _by_relation(problem), scale, "rows")
+        plan = _plan_by_relation(problem, scale, "rows")
         return WeightedSum.apply(a, c, plan)  # type: ignore[no-untyped-call,no-any-return]
     n, m = problem.shape
-    total = weight_by_pattern(n, m, pattern, a.dtype)
-    # What an exception has beyond its rule; the rule's own sum knows nothing of it.
-    beyond = pattern.weight.to(a.dtype) - pattern.rule(pattern.i, pattern.j).to(a.dtype)
+    beyond = pattern.beyond(a.dtype)
+    total = weight_by_rule(n, m, pattern, a.dtype).index_add(0, pattern.i, beyond)
     sums: Tensor | None = None
     if len(beyond) or pattern.empty:
         sums = ListedSum.apply(a, c, pattern.i, pattern.j, beyond)  # type: ignore[no-untyped-call]
@@ -213,5 +218,4 @@ def weighted_sum_by_hand(problem: Problem) -> tuple[Tensor, Tensor]:
 
 def weight_by_pattern(n: int, m: int, pattern: Pattern, kind: torch.dtype) -> Tensor:
     """sum_j w_ij of a pattern, (n,)."""
-    beyond = pattern.weight.to(kind) - pattern.rule(pattern.i, pattern.j).to(kind)
-    return weight_by_rule(n, m, pattern, kind).index_add(0, pattern.i, beyond)
+    return weight_by_rule(n, m, pattern, kind).index_add(0, pattern.i, pattern.beyond(kind))

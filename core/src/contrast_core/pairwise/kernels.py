@@ -66,6 +66,7 @@ class Kept:
         self.lease = Lease(like, self.each * self.threads)
         self.tile = tile
         self.tiles: dict[tuple[int, int], Tensor] = {}
+        self.used = [0] * self.threads
 
     def scratch(self, thread: int) -> tuple[Tensor, Tensor]:
         """Two flat tiles of a thread's own."""
@@ -73,9 +74,16 @@ class Kept:
         memory = self.lease.memory
         return memory[start : start + self.tile], memory[start + self.tile : start + 2 * self.tile]
 
-    def room(self, thread: int) -> Tensor:
-        """Where a thread's finished tiles go, flat."""
-        return self.lease.memory[thread * self.each + 2 * self.tile : (thread + 1) * self.each]
+    def place(self, thread: int, rows: slice, columns: slice) -> Tensor | None:
+        """Where a finished tile stays, for `tiles` to find it again; None if the thread's room is used up."""
+        start = thread * self.each + 2 * self.tile + self.used[thread]
+        room = self.lease.memory[start : (thread + 1) * self.each]
+        size = (rows.stop - rows.start) * (columns.stop - columns.start)
+        if len(room) < size:
+            return None
+        self.used[thread] += size
+        self.tiles[rows.start, columns.start] = shaped(room, rows, columns)
+        return self.tiles[rows.start, columns.start]
 
 
 class LogSumExp(torch.autograd.Function):
@@ -165,11 +173,11 @@ def _sums(a: Tensor, c: Tensor, plan: Plan, shift: float, budget: int) -> Sums:
     def work(tiles: Sequence[Tile], thread: int) -> tuple[Tensor, Tensor | None]:
         row_sums = a.new_zeros(len(a))
         column_sums = a.new_zeros(len(c)) if plan.sides == "both" else None
-        (buffer, spare), room = kept.scratch(thread), kept.room(thread)
+        buffer, spare = kept.scratch(thread)
         for rows, columns in tiles:
-            size = (rows.stop - rows.start) * (columns.stop - columns.start)
-            keep = len(room) >= size
-            tile = powers(a, c, plan, rows, columns, shift, shaped(room if keep else buffer, rows, columns))
+            place = kept.place(thread, rows, columns)
+            place = shaped(buffer, rows, columns) if place is None else place
+            tile = powers(a, c, plan, rows, columns, shift, place)
             weights = plan.weights.of(rows, columns)
             if plan.sides != "half" or plan.weights.symmetric:
                 if weights is not None:
@@ -188,9 +196,6 @@ def _sums(a: Tensor, c: Tensor, plan: Plan, shift: float, budget: int) -> Sums:
                     if each is not None:
                         seen = torch.mul(tile, plain(each, tile.dtype), out=shaped(spare, rows, columns))
                     row_sums[at] += seen.sum(dimension)
-            if keep:
-                kept.tiles[rows.start, columns.start] = tile
-                room = room[size:]
         return row_sums, column_sums
 
     row_sums, column_sums = plan.total(work)

@@ -34,21 +34,19 @@ class Moments(torch.autograd.Function):
 
         def work(tiles: Sequence[Tile], thread: int) -> tuple[Tensor, Tensor]:
             sums, moments = a.new_zeros(len(a)), a.new_zeros(len(a))
-            (buffer, spare), room = kept.scratch(thread), kept.room(thread)
+            buffer, spare = kept.scratch(thread)
             for rows, columns in tiles:
-                size = (rows.stop - rows.start) * (columns.stop - columns.start)
                 weights = plan.weights.of(rows, columns)
-                # The logit can't be told from a product with a fraction.
-                keep = len(room) >= size and (weights is None or not weights.is_floating_point())
+                # The logit can't be told from a product with a number other than 0 and 1.
+                plainly = weights is None or weights.dtype == torch.bool
+                place = kept.place(thread, rows, columns) if plainly else None
+                place = shaped(buffer, rows, columns) if place is None else place
                 logits = shaped(spare, rows, columns)
-                tile = powers(a, c, plan, rows, columns, 0.0, shaped(room if keep else buffer, rows, columns), logits)
+                tile = powers(a, c, plan, rows, columns, 0.0, place, logits)
                 if weights is not None:
                     tile.mul_(plain(weights, tile.dtype))
                 sums[rows] += tile.sum(1)
                 moments[rows] += logits.mul_(tile).sum(1)
-                if keep:
-                    kept.tiles[rows.start, columns.start] = tile
-                    room = room[size:]
             return sums, moments
 
         sums, moments = plan.total(work)

@@ -67,6 +67,10 @@ class Pattern:
             return outside
         return torch.where(self.groups.anchors[i] == self.groups.candidates[j], _at(self.inside, j), outside)
 
+    def beyond(self, kind: torch.dtype) -> Tensor:
+        """What each exception has beyond its rule, (p,): the rule's own sums know nothing of it."""
+        return self.weight.to(kind) - self.rule(self.i, self.j).to(kind)
+
 
 def _at(values: Tensor, j: Tensor) -> Tensor:
     """Entries of a vector that may have one for all."""

@@ -14,7 +14,7 @@ from contrast_core.relations.block import Block
 from contrast_core.relations.explicit import Listed
 
 
-class _OfOneColumn(Relation):
+class OfOneColumn(Relation):
     """A relation that reads one column of both tables."""
 
     column: str
@@ -26,7 +26,7 @@ class _OfOneColumn(Relation):
 
 
 @frozen(eq=False, repr=False)
-class Same(_OfOneColumn):
+class Same(OfOneColumn):
     """R_ij = 1 where the column has the same entry in both rows (and that entry is not `missing`)."""
 
     column: str
@@ -159,7 +159,7 @@ class Where(Relation):
 
 
 @frozen(eq=False, repr=False)
-class Kernel(_OfOneColumn):
+class Kernel(OfOneColumn):
     """R_ij = f(x_i, x_j) of one column; f broadcasts over leading dimensions and returns weights >= 0.
 
     For a column (n, k), f receives (..., k) on both sides and reduces the last dimension. Weights carry no gradient,
@@ -201,7 +201,7 @@ class _KernelOf(Relation):
 
 
 @frozen(eq=False, repr=False)
-class Differing(_OfOneColumn):
+class Differing(OfOneColumn):
     """R_ij = the number of entries in which rows i and j of a column (n, k) differ, 0 to k; (n,) counts as k = 1."""
 
     column: str

@@ -12,6 +12,7 @@ from torch import Tensor
 from contrast_core.embeddings import Embeddings, at_least_float32
 from contrast_core.relations.algebra import Relation, compared
 from contrast_core.relations.block import Block
+from contrast_core.relations.columns import OfOneColumn
 
 Weighting = Literal["L1_inv", "L1", "L2_inv", "L2"]
 """|y_i - y_j| + 1, 1 / (|y_i - y_j| + 1), (y_i - y_j)^2 + 1 and 1 / ((y_i - y_j)^2 + 1), by SupReMix's names."""
@@ -25,16 +26,10 @@ _WEIGHTINGS: Mapping[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class _OfNumbers(Relation):
+class _OfNumbers(OfOneColumn):
     """A relation that looks at the difference of one number a row, and does not mind its sign."""
 
-    column: str
     symmetric = True
-
-    @property
-    def columns(self) -> frozenset[str]:  # type: ignore[override]
-        """The one column."""
-        return frozenset({self.column})
 
     def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
         """Raise ValueError if the column is missing or has more than one entry a row."""
