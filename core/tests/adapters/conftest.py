@@ -11,42 +11,13 @@ import torch
 from torch import Tensor
 
 from contrast_core import runs
-from contrast_core.embeddings import Embeddings
-from contrast_core.interfaces import Objective, Outputs, PairSampler, Term
+from contrast_core.interfaces import Term
 
 
 @pytest.fixture
-def table() -> Callable[..., Embeddings]:
-    """table(z, **columns): rows are samples 0, 1, ..., unless columns say otherwise."""
-
-    def make(z: Tensor, **columns: Any) -> Embeddings:
-        return Embeddings.of(z, **{"sample": torch.arange(len(z)), **columns})
-
-    return make
-
-
-@pytest.fixture
-def rows() -> Callable[..., Tensor]:
-    """rows(n, d, seed): float64 normal rows that want a gradient."""
-
-    def draw(n: int, d: int = 6, seed: int = 0) -> Tensor:
-        generator = torch.Generator().manual_seed(seed)
-        return torch.randn(n, d, generator=generator, dtype=torch.float64).requires_grad_()
-
-    return draw
-
-
-@pytest.fixture
-def run() -> Callable[..., Term]:
-    """run(objective, sampler, name=table or memory, ...) -> its term."""
-
-    def evaluate(objective: Objective, sampler: PairSampler | None = None, **flow: Any) -> Term:
-        tables = {name: value for name, value in flow.items() if isinstance(value, Embeddings)}
-        term = objective(Outputs(tables, sampler(flow) if sampler is not None else {}, {}))
-        assert isinstance(term, Term)
-        return term
-
-    return evaluate
+def rows(rows: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Rows of six numbers, unless more are asked for."""
+    return lambda n, d=6, seed=0: rows(n, d, seed)
 
 
 @pytest.fixture
