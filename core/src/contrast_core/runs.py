@@ -24,6 +24,7 @@ from contrast_core.assembly import assemble, carry, trained
 from contrast_core.compose import Composition, compose
 from contrast_core.distributed import leads as leads
 from contrast_core.distributed import leave as leave
+from contrast_core.distributed import started
 from contrast_core.embeddings import Embeddings
 from contrast_core.errors import ContrastError
 from contrast_core.folderlock import training_in
@@ -34,6 +35,7 @@ from contrast_core.settings import as_settings
 from contrast_core.training.checkpoint import load_checkpoint, own_randomness, remove_unfinished
 from contrast_core.training.embedding import embed_all
 from contrast_core.training.fit import Progress, Trainer
+from contrast_core.training.loader import batches_per_epoch
 from contrast_core.training.optimiser import optimiser_for
 from contrast_core.training.position import Position
 from contrast_core.training.record import check_tensorboard
@@ -99,6 +101,7 @@ def run(
             check_tensorboard(stage.training.tensorboard)
         first = assemble(stages[0][1], registry)
         optimiser_for(first.pipeline, first.training)
+        batches_per_epoch(first.data, first.training, started())
         folder = Path()
         if leads():
             folder = _claimed(resolved, wanted)

@@ -79,6 +79,14 @@ def test_a_process_that_comes_late_finds_the_folder_made_and_joins(tmp_path: Pat
     assert len(losses(tmp_path / "late")) == 1
 
 
+def test_a_batch_too_small_for_the_processes_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen before a folder is made."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ContrastError, match="batch_size = 1 is that of all 2 processes together"):
+        runs.run("core/digits-moco", set=["training.batch_size=1"], out=tmp_path / "small")
+    assert not (tmp_path / "small").exists()
+
+
 def test_a_rank_alone_makes_no_follower(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some launchers leave a rank in the environment of processes that train by themselves."""
     monkeypatch.delenv("WORLD_SIZE", raising=False)
