@@ -17,6 +17,7 @@ from contrast_core.pipeline import PartError
 from contrast_core.recipe import Recipe
 from contrast_core.registry import Registry
 from contrast_core.training.checkpoint import seed_everything
+from contrast_core.training.loader import training_items
 from contrast_core.training.runtime import runtime_for
 
 
@@ -45,7 +46,7 @@ def assemble(recipe: Recipe, registry: Registry, fitted: Mapping[str, Tensor] | 
         seed_everything(training.seed)
         if len(data) == 0:
             raise ValueError("it has no items.")
-        first = data.batch(torch.arange(len(data))[: training.batch_size])
+        first = data.batch(training_items(data)[: training.batch_size])
     except (ContrastError, ValueError, KeyError, OSError, ImportError) as error:
         raise ContrastError(f"{label}: {error}") from error
     try:

@@ -58,11 +58,7 @@ def compose(recipe: Recipe, registry: Registry) -> Composition:
     data = builder.required("data", Data)
     encoder = builder.required("encoder", Encoder)
     step_section = recipe.single("step")
-    views: dict[str, View] = {}
-    late: dict[str, View] = {}
-    for name, section in recipe.named("view").items():
-        after, section = _taken(section, "after_encoder", bool, False)
-        (late if after else views)[name] = builder.build(section, View)
+    views, late = _views(builder)
     objectives = {}
     for name, section in recipe.named("objective").items():
         weight, section = _taken(section, "weight", float, 1.0)
@@ -86,6 +82,27 @@ def compose(recipe: Recipe, registry: Registry) -> Composition:
     )
     _check_fit(composition, builder.labels)
     return composition
+
+
+def encoder_alone(recipe: Recipe, registry: Registry) -> tuple[dict[str, View], Encoder]:
+    """What embeds: the views before the encoder, by name, and the encoder.
+
+    Raises:
+        ContrastError: as by `compose`.
+    """
+    builder = _Builder(recipe, registry)
+    encoder: Encoder = builder.required("encoder", Encoder)
+    return _views(builder)[0], encoder
+
+
+def _views(builder: _Builder) -> tuple[dict[str, View], dict[str, View]]:
+    """The views before the encoder, and those after it."""
+    views: dict[str, View] = {}
+    late: dict[str, View] = {}
+    for name, section in builder.recipe.named("view").items():
+        after, section = _taken(section, "after_encoder", bool, False)
+        (late if after else views)[name] = builder.build(section, View)
+    return views, late
 
 
 def _check_names(recipe: Recipe) -> None:
@@ -302,7 +319,9 @@ def _check_fit(composition: Composition, labels: Mapping[int, str]) -> None:
             pairs[name] = labels[id(sampler)]
     for objective in pipeline.objectives.values():
         require(objective, [*pipeline.samplers.values()] or tables)
-    # Evaluators see the embedding, whatever the encoder calls its table.
+    # Evaluators see the embedding, whatever the encoder calls its table, and the encoder's other tables.
+    sides = {labels[id(pipeline.encoder)]: "", labels[id(data)]: "."}
+    given = {name: label for name, label in given.items() if label in sides and sides[label] in name}
     given["embedding"] = labels[id(pipeline.encoder)]
     for evaluator in composition.evaluators.values():
         require(evaluator, [pipeline.encoder, data])

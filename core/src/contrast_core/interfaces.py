@@ -57,6 +57,8 @@ class Encoder(Part):
 
     embedding: str = "embedding"
     """Which of the tables is *the* embedding, for evaluation and export."""
+    shared: Iterable[str] = ()
+    """Tables that are the same whatever the batch, as one of items or of classes; all processes hold them whole."""
 
     @abstractmethod
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
@@ -179,6 +181,16 @@ class Data(ABC):
         """The named inputs of the items, collated; `sample` is their numbers."""
 
     @property
+    def training_items(self) -> Tensor | None:
+        """Numbers (int64) of the items that training draws; None means all."""
+        return None
+
+    @property
+    def evaluation_items(self) -> Tensor | None:
+        """Numbers (int64) of the items that are embedded for evaluation and export, in that order; None means all."""
+        return None
+
+    @property
     def labels(self) -> Tensor | None:
         """One class a item, int64, -1 where unknown; None if there are none."""
         return None
@@ -205,6 +217,14 @@ class Data(ABC):
     def adopt(self, fitted: Mapping[str, Tensor]) -> None:  # noqa: B027 - most data sets keep nothing
         """Treat these data, already loaded, by what was kept of others; raises ValueError if it does not fit."""
 
+    @classmethod
+    def transforms(cls, fitted: Mapping[str, Tensor]) -> Mapping[str, nn.Module]:
+        """Modules that do to raw inputs, by their names, what `fitted` says was done to those in the batches.
+
+        An exported encoder begins with them; inputs that are in a batch as they came need none.
+        """
+        return {}
+
     @property
     def source(self) -> str:
         """What this is, where it comes from, its licence and version."""
@@ -222,10 +242,20 @@ class Score:
 
 
 class Evaluator(ABC):
-    """From the embedding of all items to scores."""
+    """From the embedding of all items to scores.
+
+    `needs` names what it reads: "embedding", columns of it, and other tables that the encoder gives.
+    """
 
     needs: Iterable[str] = ("embedding",)
 
     @abstractmethod
-    def evaluate(self, embedding: Embeddings, data: Data, generator: torch.Generator) -> Sequence[Score]:
-        """The scores, in the order in which they should be shown."""
+    def evaluate(self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator) -> Sequence[Score]:
+        """The scores, in the order in which they should be shown.
+
+        Args:
+            tables: `embedding`, a row an item (see `Data.evaluation_items`; the column `sample` numbers them), and the
+                encoder's tables that `needs` names: a row an item too, or whole if the encoder shares them.
+            data: the data set, with labels and splits.
+            generator: for whatever is drawn at random.
+        """

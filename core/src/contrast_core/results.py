@@ -24,11 +24,12 @@ from contrast_core.diagnostics.picture import USUAL_TEMPERATURE, picture, temper
 from contrast_core.embeddings import Embeddings
 from contrast_core.errors import ContrastError
 from contrast_core.files import replacing, write_text
-from contrast_core.interfaces import Evaluator, Score
+from contrast_core.interfaces import Data, Evaluator, Score
 from contrast_core.recipe import Recipe
 from contrast_core.registry import Registry
 from contrast_core.training.checkpoint import seed_everything
-from contrast_core.training.embedding import embed_all
+from contrast_core.training.embedding import embed_tables
+from contrast_core.training.loader import training_items
 from contrast_core.training.runtime import device_for, moved
 
 PAIRS = "pairs.json"
@@ -83,19 +84,25 @@ def write_results(folder: Path, composition: Composition) -> dict[str, list[Scor
     Without labels, by which a report could tell positives from negatives, also the similarities of a batch's pairs.
     """
     seed_everything(composition.training.seed)
-    table = embed_all(composition.pipeline, composition.data, composition.training.batch_size)
+    needs = {name.partition(".")[0] for each in composition.evaluators.values() for name in each.needs}
+    tables = embed_tables(composition.pipeline, composition.data, composition.training.batch_size, needs)
+    table = tables["embedding"]
     # scikit-learn has threads of its own, which would not keep to the plan's number.
     with threadpool_limits(torch.get_num_threads()):
-        scores = {name: _scores(name, each, table, composition) for name, each in composition.evaluators.items()}
+        scores = {name: _scores(name, each, tables, composition) for name, each in composition.evaluators.items()}
     lines = [{"evaluator": name, **asdict(score)} for name, found in scores.items() for score in found]
     write_text(folder / "evaluation.json", json.dumps(lines, indent=2) + "\n")
     _save_tensors(folder / "embedding.safetensors", {**table.fields, **table.columns})
-    write_text(folder / "names.json", json.dumps(list(composition.data.names)) + "\n")
+    write_text(folder / "names.json", json.dumps(_names(composition.data, table)) + "\n")
     labels = composition.data.labels
     unlabelled = labels is None or not bool((labels >= 0).any())
     if unlabelled and (seen := _pairs_of_a_batch(composition)) is not None:
         write_text(folder / PAIRS, json.dumps(seen) + "\n")
     return scores
+
+
+def _names(data: Data, table: Embeddings) -> list[str]:
+    return [data.names[item] for item in table["sample"].tolist()] if data.names else []
 
 
 def _pairs_of_a_batch(composition: Composition) -> dict[str, Any] | None:
@@ -111,7 +118,7 @@ def _pairs_of_a_batch(composition: Composition) -> dict[str, Any] | None:
         view.train()
     try:
         with torch.no_grad():
-            outputs = pipeline(moved(data.batch(torch.arange(len(data))[: composition.training.batch_size]), device))
+            outputs = pipeline(moved(data.batch(training_items(data)[: composition.training.batch_size]), device))
         pairs = next(iter(outputs.pairs.values()), None)
         temperature = temperature_in(composition.recipe.tree) or USUAL_TEMPERATURE
         return None if pairs is None else picture(pairs, temperature)
@@ -123,10 +130,10 @@ def _pairs_of_a_batch(composition: Composition) -> dict[str, Any] | None:
             module.training = mode
 
 
-def _scores(name: str, evaluator: Evaluator, table: Embeddings, composition: Composition) -> list[Score]:
+def _scores(name: str, evaluator: Evaluator, tables: Mapping[str, Embeddings], composition: Composition) -> list[Score]:
     generator = torch.Generator().manual_seed(composition.training.seed)
     try:
-        return list(evaluator.evaluate(table, composition.data, generator))
+        return list(evaluator.evaluate(tables, composition.data, generator))
     except ValueError as error:
         where = composition.recipe.source.where(f"evaluation.{name}")
         raise ContrastError(f"{where}: [evaluation.{name}] {error}") from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,16 @@ import torch
 from torch import Tensor, distributed, nn
 
 from contrast_core import pairwise
-from contrast_core.distributed import average_gradients, gather
+from contrast_core.distributed import average_gradients
 from contrast_core.embeddings import Embeddings
 from contrast_core.encoders.momentum import Momentum
 from contrast_core.interfaces import Encoder, Flow, Memory, Objective, Outputs, PairSampler, Term
 from contrast_core.memories.clustered import Clusters
 from contrast_core.memories.fifo import Queue as QueueMemory
 from contrast_core.memories.keyed import Keyed, KeyedQueues
+from contrast_core.pairs import Pairs
 from contrast_core.registry import discover
+from contrast_core.relations import same
 from contrast_core.samplers.class_pairs import ClassPairs
 from contrast_core.samplers.cross import Cross
 from contrast_core.samplers.labels import Labels
@@ -34,31 +37,44 @@ from contrast_core.samplers.queue import Queue
 from contrast_core.samplers.ranking import Ranking
 from contrast_core.samplers.teacher import TeacherQueue, TeacherViews
 from contrast_core.samplers.views import TwoViews
+from contrast_core.training.processes import Together
 
-SAMPLES, WIDTH, TILE = 41, 6, 16
+SAMPLES, WIDTH, TILE, CLASSES = 41, 6, 16, 5
 VIEWS = ("one", "two", "three")
 
 
 class Net(Encoder):
     """One layer for all views; every view is a table with sample, label and grade."""
 
-    gives = tuple(name for view in VIEWS for name in (view, f"{view}.label"))
+    gives = (*(name for view in VIEWS for name in (view, f"{view}.label")), "classes")
     embedding = "one"
+    shared = ("classes",)
 
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(WIDTH, WIDTH).double()
+        self.classes = nn.Linear(WIDTH, CLASSES, bias=False).double()
 
     def forward(self, flow: Flow) -> dict[str, Embeddings]:
         """Tables of the views."""
         columns = {name: flow[name] for name in ("sample", "label", "grade")}
-        return {view: Embeddings.of(self.layer(flow["x"][:, k]), **columns) for k, view in enumerate(VIEWS)}
+        classes = Embeddings.of(self.classes.weight, label=torch.arange(CLASSES))
+        views = {view: Embeddings.of(self.layer(flow["x"][:, k]), **columns) for k, view in enumerate(VIEWS)}
+        return {**views, "classes": classes}
+
+
+class ToClasses(PairSampler):
+    """Rows against the classes that every process holds."""
+
+    def forward(self, flow: Flow) -> dict[str, Pairs]:
+        """The own class attracts."""
+        return {"pairs": Pairs(flow["one"], flow["classes"], same("label"), ~same("label"))}
 
 
 def batch() -> dict[str, Tensor]:
     """Rows with views, labels of unequal classes (some unknown) and grades."""
     make = torch.Generator().manual_seed(3)
-    label = torch.randint(0, 5, (SAMPLES,), generator=make)
+    label = torch.randint(0, CLASSES, (SAMPLES,), generator=make)
     # The last share has no labels at all, so that valid anchors are spread unevenly.
     label[-9:] = -1
     grade = torch.randint(0, 6, (SAMPLES,), generator=make).double()
@@ -139,6 +155,7 @@ def cases() -> dict[str, Case]:
         found[f"tiles: {kind}"] = (lambda kind=kind: InTiles(kind), TWO, NO_MEMORY)
         found[f"tiles of two tables: {kind}"] = (lambda kind=kind: InTiles(kind), lambda: Cross(), NO_MEMORY)
         found[f"tiles by label: {kind}"] = (lambda kind=kind: InTiles(kind), BY_LABEL, NO_MEMORY)
+        found[f"tiles against a shared table: {kind}"] = (lambda kind=kind: InTiles(kind), ToClasses, NO_MEMORY)
     queues: dict[str, Callable[[], Memory]] = {
         "queue": lambda: QueueMemory("two-teacher", 16, WIDTH),
         "keyed": lambda: Keyed("two-teacher", SAMPLES, WIDTH, when="after-update"),
@@ -156,6 +173,12 @@ def cases() -> dict[str, Case]:
     return found
 
 
+@cache
+def together() -> Together:
+    """The processes of this test."""
+    return Together("gloo", whole=False)
+
+
 def steps(case: Case, flow: dict[str, Tensor], mine: slice | None) -> list[Tensor]:
     """Loss, gradients and memories of three steps of gradient descent; `mine` is this process's share, if any."""
     torch.manual_seed(0)
@@ -171,8 +194,9 @@ def steps(case: Case, flow: dict[str, Tensor], mine: slice | None) -> list[Tenso
         share = {name: value if mine is None else value[mine] for name, value in flow.items()}
         tables = dict(encoder(share))
         if mine is not None:
-            tables = {name: gather(table) for name, table in tables.items()}
-        tables = {name: table.with_columns(view_of=table["sample"] % 2) for name, table in tables.items()}
+            tables = dict(together().whole(tables, (), encoder.shared))
+        columns = {name: {"view_of": table["sample"] % 2} for name, table in tables.items() if "sample" in table}
+        tables = {name: table.with_columns(**columns.get(name, {})) for name, table in tables.items()}
         whole: dict[str, Any] = {**tables, **memories}
         for part in parts:
             if step == 0:

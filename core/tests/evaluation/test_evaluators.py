@@ -56,7 +56,7 @@ def rows(noise: float) -> Embeddings:
 
 def scores(evaluator: Evaluator, table: Embeddings, data: Data = DATA) -> dict[tuple[str, str], float]:
     """The means by split and metric."""
-    found = evaluator.evaluate(table, data, torch.Generator().manual_seed(0))
+    found = evaluator.evaluate({"embedding": table}, data, torch.Generator().manual_seed(0))
     return {(score.split, score.metric): score.mean for score in found}
 
 
@@ -103,7 +103,9 @@ def test_the_probe_is_chosen_on_validation_rows() -> None:
 
 def test_clusters_are_reproducible_and_spread_is_reported() -> None:
     """The generator decides; several runs have a deviation."""
-    found = [Clustering(runs=3).evaluate(rows(0.7), DATA, torch.Generator().manual_seed(4)) for _ in range(2)]
+    found = [
+        Clustering(runs=3).evaluate({"embedding": rows(0.7)}, DATA, torch.Generator().manual_seed(4)) for _ in range(2)
+    ]
     assert [score.mean for score in found[0]] == [score.mean for score in found[1]]
     assert [score.metric for score in found[0]] == ["NMI", "ARI"]
     assert all(score.deviation is not None for score in found[0])

@@ -133,11 +133,11 @@ class Draw(Evaluator):
     def __init__(self, scale: float = 1.0, fail: bool = False):
         self.scale, self.fail = scale, fail
 
-    def evaluate(self, embedding: Embeddings, data: Data, generator: torch.Generator) -> list[Score]:
+    def evaluate(self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator) -> list[Score]:
         """One score."""
         if self.fail:
             raise ValueError("there are no labels to test on.")
-        return [Score("mean", self.scale * (embedding.z.mean().item() + torch.rand(1).item()))]
+        return [Score("mean", self.scale * (tables["embedding"].z.mean().item() + torch.rand(1).item()))]
 
 
 def component(kind: str, name: str, cls: type) -> Component:

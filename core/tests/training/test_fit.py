@@ -210,7 +210,7 @@ def test_an_alarm_is_told_once_and_kept(parts: SimpleNamespace, tmp_path: Path) 
 @pytest.mark.parametrize("whole", [False, True])
 def test_too_few_items_are_refused(parts: SimpleNamespace, tmp_path: Path, whole: bool) -> None:
     """Before anything is written."""
-    with pytest.raises(ContrastError, match=r"has 1 item\(s\): too few"):
+    with pytest.raises(ContrastError, match=r"has 1 item\(s\) to train on: too few"):
         parts.fit(parts.make(parts.Rows(1, whole=whole)), tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -98,6 +98,35 @@ def test_dropout_is_replayed(chunk: int) -> None:
         assert found[name].flatten()[0].item() == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-5, abs=1e-8)
 
 
+class WithClasses(Encoder):
+    """A network, and a table of classes that is the same whatever the batch."""
+
+    gives = ("one", "two")
+    shared = ("two",)
+
+    def __init__(self, first: nn.Module):
+        super().__init__()
+        self.first, self.classes = first, nn.Linear(4, 9, bias=False).double()
+
+    def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
+        """Rows, and classes that are numbered like the items."""
+        rows = Embeddings.of(self.first(flow["a"]), sample=flow["sample"])
+        return {"one": rows, "two": Embeddings.of(self.classes.weight, sample=torch.arange(9))}
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 100])
+def test_a_shared_table_is_there_once(chunk: int) -> None:
+    """It is not put together of the chunks' copies, and its gradient is that of the full batch."""
+    torch.manual_seed(0)
+    made = pipeline(WithClasses(network([3, 8, 4], 0.0)), InfoNCE(temperature=0.5))
+    batch = {"a": torch.randn(7, 3).double(), "sample": torch.randperm(9)[:7]}
+    loss, expected = gradients(made, Ordinary(), batch)
+    found_loss, found = gradients(made, GradientCache(chunk), batch)
+    assert found_loss == pytest.approx(loss, rel=1e-12)
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-10, atol=1e-14)
+
+
 def test_inputs_of_another_length_are_refused() -> None:
     """An input that has no entry for each item is named."""
     made = pipeline(Two(network([3, 4, 2], 0.0), network([3, 4, 2], 0.0)), InfoNCE())

@@ -118,6 +118,7 @@ def test_a_batch_needs_an_item_for_each_process() -> None:
 
     class Ten:
         whole = False
+        training_items = None
 
         def __len__(self) -> int:
             return len(data)

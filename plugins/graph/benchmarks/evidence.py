@@ -67,8 +67,9 @@ def raw_features(folder: Path, seed: int, probe: NodeProbe) -> dict[str, float]:
     data.load()
     matrix = row_normalise(features(data.graph.graph, data.graph.target)).toarray()
     table = Embeddings.of(torch.from_numpy(matrix).float(), sample=torch.arange(len(data)), label=data.labels)
+    tables = {"embedding": table}
     generator = torch.Generator().manual_seed(seed)
-    scores = [*probe.evaluate(table, data, generator), *Clustering(starts=10).evaluate(table, data, generator)]
+    scores = [*probe.evaluate(tables, data, generator), *Clustering(starts=10).evaluate(tables, data, generator)]
     return named(scores)
 
 

@@ -51,7 +51,7 @@ def untrained(seed: int) -> dict[str, dict[str, float]]:
     for title, rows in tables.items():
         unit = torch.nn.functional.normalize(torch.from_numpy(np.asarray(rows, dtype=np.float32)), dim=1)
         table = Embeddings.of(unit, sample=torch.arange(len(data)), label=data.labels)
-        scores = NodeProbe().evaluate(table, data, torch.Generator().manual_seed(seed))
+        scores = NodeProbe().evaluate({"embedding": table}, data, torch.Generator().manual_seed(seed))
         found[title] = named(scores)
     return found
 

@@ -45,14 +45,14 @@ class Momentum(Encoder):
         super().__init__()
         if not 0 <= momentum <= 1:
             raise ValueError(f"momentum = {momentum} must be from 0 to 1; usual values are 0.99 to 0.9999.")
-        have = [name for name in encoder.gives if "." not in name]
+        have = [name for name in encoder.gives if "." not in name and name not in set(encoder.shared)]
         for table in tables or ():
             if table not in have:
                 hint = did_you_mean(table, have)
                 raise ValueError(f"The encoder gives no table '{table}', only {', '.join(have)}.{hint}")
         self.encoder, self.momentum = encoder, momentum
         self.tables = tuple(have if tables is None else tables)
-        self.embedding = encoder.embedding
+        self.embedding, self.shared = encoder.embedding, tuple(encoder.shared)
         self.needs = tuple(encoder.needs)
         taught = [name.partition(".") for name in encoder.gives if name.partition(".")[0] in self.tables]
         self.gives = (

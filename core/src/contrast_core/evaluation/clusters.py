@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import numpy
@@ -38,9 +38,9 @@ class Clustering(Evaluator):
         self.needs = ("embedding.label",)
         self.runs, self.starts = runs, starts
 
-    def evaluate(self, embedding: Embeddings, data: Data, generator: torch.Generator) -> Sequence[Score]:
+    def evaluate(self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator) -> Sequence[Score]:
         """NMI and ARI."""
-        rows, labels = labelled(embedding, data)
+        rows, labels = labelled(tables["embedding"], data)
         rows, labels = rows[labels >= 0], labels[labels >= 0]
         classes = len(set(labels))
         if classes < 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
 import torch
@@ -37,9 +37,9 @@ class KNN(Evaluator):
         self.needs = ("embedding.label",)
         self.k, self.metric, self.splits = k, metric, tuple(splits)
 
-    def evaluate(self, embedding: Embeddings, data: Data, generator: torch.Generator) -> Sequence[Score]:
+    def evaluate(self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator) -> Sequence[Score]:
         """Accuracy and Macro-F1 of each split."""
-        rows, labels = labelled(embedding, data)
+        rows, labels = labelled(tables["embedding"], data)
         scores = []
         for name, (train, _, test) in splits_of(data, self.splits, labels).items():
             if self.k > len(train):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import torch
@@ -51,9 +51,9 @@ class LinearProbe(Evaluator):
         self.needs = ("embedding.label",)
         self.splits, self.strengths, self.steps = tuple(splits), tuple(strengths), steps
 
-    def evaluate(self, embedding: Embeddings, data: Data, generator: torch.Generator) -> Sequence[Score]:
+    def evaluate(self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator) -> Sequence[Score]:
         """Accuracy and Macro-F1 of each split."""
-        rows, labels = labelled(embedding, data)
+        rows, labels = labelled(tables["embedding"], data)
         several = len(self.strengths) > 1
         scores = []
         for name, (train, val, test) in splits_of(data, self.splits, labels, val=several).items():

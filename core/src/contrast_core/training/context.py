@@ -50,18 +50,29 @@ class Context:
         with self.runtime.autocast():
             return self.pipeline.encode(batch)
 
+    def draw_views(self, batch: Flow) -> Flow:
+        """The flow of some items after the views, for a step that encodes the same views several times."""
+        with self.runtime.autocast():
+            return self.pipeline.draw_views(batch)
+
+    def encode_views(self, viewed: Flow) -> Flow:
+        """The flow after the encoder, from that after the views."""
+        with self.runtime.autocast():
+            return self.pipeline.encode_views(viewed)
+
     def compare(self, batch: Flow, encoded: Flow) -> Outputs:
         """Tables and pairs of the whole batch from what this process encoded of it; see `Pipeline.compare`."""
         processes = self.runtime.processes
         with self.runtime.autocast(), processes.alike():
-            flow = processes.whole({**batch, **encoded}, self.pipeline.read_after_encoding())
+            pipeline = self.pipeline
+            flow = processes.whole({**batch, **encoded}, pipeline.read_after_encoding(), set(pipeline.encoder.shared))
             outputs: Outputs = self.pipeline.compare({name: flow[name] for name in batch}, flow)
         return outputs
 
-    def terms(self, outputs: Outputs) -> dict[str, Term]:
-        """The loss terms; raises ContrastError naming a term that is not finite."""
+    def terms(self, outputs: Outputs, only: Collection[str] = ()) -> dict[str, Term]:
+        """The loss terms, of all objectives or of the named ones; see `Pipeline.terms`."""
         with self.runtime.processes.alike():
-            return self.pipeline.terms(outputs)
+            return self.pipeline.terms(outputs, only)
 
     def backward(self, terms: Mapping[str, Term]) -> None:
         """Gradients of the weighted sum of the terms, replacing earlier ones.

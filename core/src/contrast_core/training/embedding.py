@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from contrast_core.diagnostics.geometry import collapsed, summary
-from contrast_core.embeddings import Embeddings
+from contrast_core.embeddings import Embeddings, cat
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Data
 from contrast_core.pipeline import Pipeline
@@ -29,15 +29,36 @@ def embed_all(pipeline: Pipeline, data: Data, batch_size: int, items: Tensor | N
     Raises:
         ContrastError: if the encoder gives another number of rows than there are items.
     """
+    return embed_tables(pipeline, data, batch_size, items=items)["embedding"]
+
+
+def embed_tables(
+    pipeline: Pipeline, data: Data, batch_size: int, names: Iterable[str] = (), items: Tensor | None = None
+) -> dict[str, Embeddings]:
+    """The `embedding` of every item (or of some) as by `embed_all`, and those tables of the encoder that are named."""
     device = next((p.device for p in pipeline.parameters()), torch.device("cpu"))
-    wanted = torch.arange(len(data)) if items is None else items
+    wanted = evaluation_items(data) if items is None else items
+    others = set(names) - {"embedding"}
     with _evaluating(pipeline):
         if data.whole:
-            z = _embedded(pipeline, data, torch.arange(len(data)), device)[wanted]
+            found = _embedded(pipeline, data, torch.arange(len(data)), device, others)
+            tables = {name: table.select(wanted) for name, table in found.items()}
         else:
-            z = torch.cat([_embedded(pipeline, data, some, device) for some in wanted.split(batch_size)])
-    table = Embeddings.of(z, sample=wanted)
-    return table if data.labels is None else table.with_columns(label=data.labels[wanted])
+            each = [_embedded(pipeline, data, some, device, others) for some in wanted.split(batch_size)]
+            shared = set(pipeline.encoder.shared)
+            tables = {
+                name: first if name in shared else cat([part[name] for part in each]) for name, first in each[0].items()
+            }
+    table = tables["embedding"].with_columns(sample=wanted)
+    if data.labels is not None:
+        table = table.with_columns(label=data.labels[wanted])
+    return {**tables, "embedding": table}
+
+
+def evaluation_items(data: Data) -> Tensor:
+    """The numbers of the items that are embedded for evaluation and export."""
+    wanted = data.evaluation_items
+    return torch.arange(len(data)) if wanted is None else wanted
 
 
 def diagnose(pipeline: Pipeline, data: Data, batch_size: int) -> tuple[dict[str, float], str]:
@@ -46,7 +67,8 @@ def diagnose(pipeline: Pipeline, data: Data, batch_size: int) -> tuple[dict[str,
     Raises:
         ContrastError: if the embedding is not finite.
     """
-    items = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:DIAGNOSED]
+    items = evaluation_items(data)
+    items = items[torch.randperm(len(items), generator=torch.Generator().manual_seed(0))[:DIAGNOSED]]
     table = embed_all(pipeline, data, batch_size, items)
     try:
         numbers = summary(table.z, None if data.labels is None else table["label"])
@@ -55,11 +77,23 @@ def diagnose(pipeline: Pipeline, data: Data, batch_size: int) -> tuple[dict[str,
     return numbers, collapsed(numbers)
 
 
-def _embedded(pipeline: Pipeline, data: Data, items: Tensor, device: torch.device) -> Tensor:
-    z = pipeline.embed(moved(data.batch(items), device)).z
+def _embedded(
+    pipeline: Pipeline, data: Data, items: Tensor, device: torch.device, others: Collection[str]
+) -> dict[str, Embeddings]:
+    batch = moved(data.batch(items), device)
+    z = pipeline.embed(batch).z
     if len(z) != len(items):
         raise ContrastError(f"[encoder] The embedding has {len(z)} rows for {len(items)} items; it needs one each.")
-    return z.float().cpu()
+    found = {"embedding": Embeddings.of(z.float().cpu())}
+    if others:
+        flow = pipeline.encode(batch)
+        found.update({name: _on_cpu(flow[name]) for name in others})
+    return found
+
+
+def _on_cpu(table: Embeddings) -> Embeddings:
+    fields = {name: tensor.float().cpu() for name, tensor in table.fields.items()}
+    return Embeddings(fields, {name: tensor.cpu() for name, tensor in table.columns.items()})
 
 
 @contextmanager

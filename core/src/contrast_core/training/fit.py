@@ -16,7 +16,7 @@ from contrast_core.pipeline import total
 from contrast_core.training.checkpoint import save_checkpoint
 from contrast_core.training.context import Context
 from contrast_core.training.embedding import diagnose
-from contrast_core.training.loader import batches, batches_per_epoch
+from contrast_core.training.loader import batches, batches_per_epoch, training_items
 from contrast_core.training.optimiser import Schedule, optimiser_for
 from contrast_core.training.position import Position
 from contrast_core.training.record import Record
@@ -58,8 +58,9 @@ class Trainer:
         self.runtime = runtime_for(self.training, together=True, whole=self.data.whole)
         self.processes = self.runtime.processes
         self.per_epoch = batches_per_epoch(self.data, self.training, self.processes.size)
-        if self.per_epoch < 1 or len(self.data) < 2:
-            raise ContrastError(f"The data set has {len(self.data)} item(s): too few to compare anything.")
+        count = len(training_items(self.data))
+        if self.per_epoch < 1 or count < 2:
+            raise ContrastError(f"The data set has {count} item(s) to train on: too few to compare anything.")
         limit = self.per_epoch * self.training.epochs
         self.steps = limit if self.training.steps is None else min(self.training.steps, limit)
         self.pipeline.to(self.runtime.device)

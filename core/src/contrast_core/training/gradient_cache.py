@@ -46,7 +46,11 @@ class GradientCache(Step):
             for chunk in chunks:
                 states.append(random_state())
                 encoded.append(_tables(context.encode(chunk)))
-        tables = {name: _leaf(cat([each[name] for each in encoded])) for name in encoded[0]}
+        shared = set(context.pipeline.encoder.shared)
+        tables = {
+            name: _leaf(first if name in shared else cat([each[name] for each in encoded]))
+            for name, first in encoded[0].items()
+        }
         outputs = context.compare(batch, tables)
         terms = context.terms(outputs)
         context.backward(terms)
@@ -56,6 +60,8 @@ class GradientCache(Step):
             set_random_state(state)
             products = []
             for name, table in _tables(context.encode(chunk)).items():
+                if name in shared and start[name]:
+                    continue
                 rows = slice(start[name], start[name] + len(table))
                 start[name] = rows.stop
                 for field, value in table.fields.items():

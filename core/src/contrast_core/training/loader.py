@@ -35,6 +35,12 @@ class _Batches(Dataset[Flow]):
             return self.data.batch(self.groups[number])
 
 
+def training_items(data: Data) -> torch.Tensor:
+    """The numbers of the items that training draws."""
+    wanted = data.training_items
+    return torch.arange(len(data)) if wanted is None else wanted
+
+
 def batches_per_epoch(data: Data, training: Training, processes: int = 1) -> int:
     """How many steps an epoch has; a last batch is left out if it has one item, or less than one a process.
 
@@ -48,7 +54,7 @@ def batches_per_epoch(data: Data, training: Training, processes: int = 1) -> int
             f"[training] batch_size = {training.batch_size} is that of all {processes} processes together: each needs "
             "at least one item."
         )
-    full, rest = divmod(len(data), training.batch_size)
+    full, rest = divmod(len(training_items(data)), training.batch_size)
     return full + (rest >= max(2, processes))
 
 
@@ -62,7 +68,8 @@ def batches(
     if data.whole:
         groups = [torch.arange(len(data))][start:]
     else:
-        order = torch.randperm(len(data), generator=generator)
+        items = training_items(data)
+        order = items[torch.randperm(len(items), generator=generator)]
         groups = list(order.split(training.batch_size))[start : batches_per_epoch(data, training, processes.size)]
     rank = 0 if data.whole else processes.rank
     made = _Batches(data, [processes.share(group) for group in groups], start, seed, rank)

@@ -44,8 +44,11 @@ class Alone:
         """This process's part of a batch's items."""
         return items
 
-    def whole(self, flow: Flow, names: Collection[str]) -> Flow:
-        """The flow after the encoder with the whole batch's rows in all tables and in what `names` says."""
+    def whole(self, flow: Flow, names: Collection[str], shared: Collection[str] = ()) -> Flow:
+        """The flow after the encoder with the whole batch's rows in all tables and in what `names` says.
+
+        Tables in `shared` are those that every process has whole.
+        """
         return flow
 
     @contextmanager
@@ -108,12 +111,13 @@ class Together(Alone):
         """Consecutive items, as equally many as can be."""
         return items if self.everything else items.tensor_split(self.size)[self.rank]
 
-    def whole(self, flow: Flow, names: Collection[str]) -> Flow:
+    def whole(self, flow: Flow, names: Collection[str], shared: Collection[str] = ()) -> Flow:
         """Tables gathered; tensors with one entry an item too, and lists of one entry an item."""
         found = dict(flow)
         for name, value in flow.items():
             if isinstance(value, Embeddings):
-                found[name] = evolve(value, group=distributed.group.WORLD) if self.everything else gather(value)
+                held = self.everything or name in shared
+                found[name] = evolve(value, group=distributed.group.WORLD) if held else gather(value)
             elif name in names and not self.everything:
                 found[name] = self._joined(value)
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import torch
@@ -45,8 +45,9 @@ class NodeProbe(Evaluator):
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.steps, self.initialisations = steps, initialisations
 
-    def evaluate(self, embedding: Embeddings, data: Data, generator: torch.Generator) -> Sequence[Score]:
+    def evaluate(self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator) -> Sequence[Score]:
         """Three scores a split, of the nodes with a known label."""
+        embedding = tables["embedding"]
         labels = labelled(embedding, data).labels
         found = probe(
             embedding.z,
