@@ -1,7 +1,8 @@
 """Make the parts of the documentation that come from elsewhere.
 
-The README's plugin table, catalogue.md, commands.md and the pages of objectives/ come from the code; measured tables
-come, as the benchmarks wrote them, from docs/evidence into the pages that show them.
+The README's plugin table, catalogue.md, systems.md, commands.md, the pages of objectives/ and the interfaces shown on
+pages of concepts/ and howto/ come from the code; measured tables come, as the benchmarks wrote them, from docs/evidence
+into the pages that show them.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit code 1 if one of them is not up to date
@@ -14,7 +15,8 @@ import re
 import sys
 from pathlib import Path
 
-from making import objectives
+from making import objectives, systems
+from making.interfaces import with_interfaces
 
 from contrast_core import catalogue
 from contrast_core.cli import parser
@@ -32,6 +34,7 @@ SHOWING = (
     "docs/scaling.md",
     "plugins/graph/README.md",
 )
+EXPLAINING = sorted(page for folder in ("concepts", "howto") for page in (ROOT / "docs" / folder).glob("*.md"))
 PAGES = ROOT / "docs" / "objectives"
 NAVIGATION = re.compile(r"(# objectives: made by docs/generate.py\n).*?( *# end of objectives)", re.DOTALL)
 
@@ -68,7 +71,7 @@ def objective_pages(registry: Registry) -> dict[Path, str]:
     if said := [sentence for component in components for sentence in objectives.problems(component)]:
         sys.exit("\n".join(said))
     made = {PAGES / f"{objectives.page_name(each)}.md": objectives.page(each, PAGES) for each in components}
-    entries = "".join(f"      - {each.name}: objectives/{objectives.page_name(each)}.md\n" for each in components)
+    entries = "".join(f"          - {each.name}: objectives/{objectives.page_name(each)}.md\n" for each in components)
     site = ROOT / "mkdocs.yml"
     listed = NAVIGATION.sub(lambda found: found[1] + entries + found[2], site.read_text(encoding="utf-8"))
     return {**made, PAGES / "index.md": objectives.index(components), site: listed}
@@ -113,13 +116,17 @@ def _default(text: str) -> str:
 
 def main() -> None:
     """Write or check all made files."""
-    registry = discover(allowed=",".join(entry["domain"] for entry in catalogue.entries()))
+    # A planned plugin may be there already, half written.
+    available = (entry["domain"] for entry in catalogue.entries() if entry["status"] == "available")
+    registry = discover(allowed=",".join(available))
     made = {
         ROOT / "README.md": readme(),
         ROOT / "docs" / "catalogue.md": catalogue_page(registry),
+        ROOT / "docs" / "systems.md": systems.page(catalogue.entries(), registry),
         ROOT / "docs" / "commands.md": commands_page(),
         **objective_pages(registry),
         **{ROOT / page: with_tables(ROOT / page) for page in SHOWING},
+        **{page: with_interfaces(page.read_text(encoding="utf-8")) for page in EXPLAINING},
     }
     stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     left = [path for path in sorted(PAGES.glob("*.md")) if path not in made]

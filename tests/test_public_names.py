@@ -13,9 +13,9 @@ import contrast_core
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLIC = {
-    "clustering", "data", "diagnostics", "distributed", "embeddings", "encoders", "errors", "evaluation", "interfaces",
-    "memories",
-    "objectives", "pairs", "pairwise", "relations", "samplers", "similarity", "spec", "views",
+    "clustering", "data", "diagnostics", "distributed", "embeddings", "encoders", "errors", "evaluation", "export",
+    "interfaces", "memories",
+    "objectives", "pairs", "pairwise", "relations", "samplers", "similarity", "spec", "stepper", "views",
 }  # fmt: skip
 """Core modules that a plugin may import, with everything below them but pairwise, which is one module to others."""
 

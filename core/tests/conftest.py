@@ -46,6 +46,34 @@ def golden() -> Callable[[str], list[Case]]:
     return load
 
 
+WORDS = ("a", "the", "cat", "dog", "sits", "runs", "on", "under", "mat", "tree", "sun", "today", "it", "rains", "again")
+
+
+@pytest.fixture(scope="session")
+def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a BERT of 16 numbers a token, at random, and a tokenizer of some words and all letters."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = [f"{start}{chr(c)}" for c in range(ord("a"), ord("z") + 1) for start in ("", "##")]
+    vocabulary = {word: number for number, word in enumerate(dict.fromkeys([*special, *WORDS, *letters]))}
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    ends = [(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")]
+    made.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    folder = tmp_path_factory.mktemp("bert")
+    PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=24, **names).save_pretrained(folder)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = BertConfig(vocab_size=len(vocabulary), max_position_embeddings=24, **sizes)
+        BertModel(config).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def run() -> Callable[..., Term]:
     """run(objective, sampler, one=table, two=table, ...) -> its one term; memories are given by name too."""

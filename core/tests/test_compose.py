@@ -43,6 +43,15 @@ class Lazy(View):
         import no_such_extra
     def forward(self, flow): ...
 
+class Fragile(View):
+    def __init__(self, how: str = "runtime"):
+        raise {"runtime": RuntimeError("two\\nlines"), "key": KeyError("k"), "silent": OSError()}[how]
+    def forward(self, flow): ...
+
+class Unreadable(View):
+    def __init__(self, size: "Path.nothing"): ...
+    def forward(self, flow): ...
+
 class Untyped(View):
     def __init__(self, size): ...
     def forward(self, flow): ...
@@ -53,6 +62,8 @@ COMPONENTS = {
     ("evaluator", "judge"): "compose_parts:Judge",
     ("view", "lazy"): "compose_parts:Lazy",
     ("view", "untyped"): "compose_parts:Untyped",
+    ("view", "fragile"): "compose_parts:Fragile",
+    ("view", "unreadable"): "compose_parts:Unreadable",
     ("view", "wrong"): "compose_parts:Judge",
     ("view", "extra"): "compose_extra:X",
     ("view", "crash"): "compose_crash:X",
@@ -143,6 +154,10 @@ def test_a_whole_recipe_is_composed(registry: Registry) -> None:
         ("[view.a]\nuse = 'lost'", [], "line 14: compose_parts has no 'Lost', which mine/lost names as its class."),
         ("[view.a]\nuse = 'wrong'", [], "compose_parts:Judge is registered as a view, mine/wrong, but it is no View."),
         ("[view.a]\nuse = 'untyped'", [], "view.a (mine/untyped): The argument 'size' of Untyped needs a type annotat"),
+        ("[view.a]\nuse = 'fragile'", [], "line 13: view.a (mine/fragile) can't be built: RuntimeError: two lines"),
+        ("[view.a]\nuse = 'fragile'\nhow = 'key'", [], "view.a (mine/fragile) can't be built: KeyError: 'k'"),
+        ("[view.a]\nuse = 'fragile'\nhow = 'silent'", [], "view.a (mine/fragile) can't be built: OSError: no message"),
+        ("[view.a]\nuse = 'unreadable'", [], "line 14: view.a (mine/unreadable) can't be read: AttributeError: "),
         ("[view.train]\nuse = 'lazy'", [], "line 13: torch keeps the name 'train' for itself; rename [view.train]."),
         ("[data.x]\n", [], "data (mine/files) has no key 'x'."),
         ("[objective.b]\nuse = 'speech/x'", [], "belongs to contrast-speech, which is planned but not published yet."),
@@ -160,6 +175,14 @@ def test_what_is_refused(refused: Any, more: str, settings: list[str], sentence:
     found = refused(f"{more}\n", *settings)
     assert sentence in found
     assert "\n" not in found
+
+
+def test_the_cause_of_a_failed_constructor_stays_with_the_sentence(registry: Registry) -> None:
+    """Who wrote the component sees where it failed."""
+    with pytest.raises(ContrastError) as error:
+        made(registry, f"{BASE}[view.a]\nuse = 'fragile'")
+    assert type(error.value.__cause__) is RuntimeError
+    assert str(error.value.__cause__) == "two\nlines"
 
 
 @pytest.mark.parametrize(

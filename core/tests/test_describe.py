@@ -50,7 +50,11 @@ class Fields(Bare):
     c: list[int] = field(factory=list)
     d: int = attrs.field(default=4, converter=int)
     e: str = field(kw_only=True)
+    inner: int = field(default=0, init=False)
     shared: ClassVar[int] = 1
+
+class Circle(Circle):
+    """Seems to extend itself."""
 
 def function(power: float = 2.0):
     """A factory."""
@@ -105,6 +109,7 @@ def test_fields_functions_and_classes_without_arguments() -> None:
     fields = describe(of("describe_me.parts:Fields")).arguments
     assert [(a.name, a.default) for a in fields] == [("a", ""), ("b", "0.5"), ("c", "list()"), ("d", "4"), ("e", "")]
     assert describe(of("describe_me.parts:Bare")).arguments == []
+    assert describe(of("describe_me.parts:Circle")).arguments == []
     assert describe(of("describe_me.parts:function")).arguments == [Argument("power", "float", "2.0")]
 
 

@@ -183,6 +183,41 @@ def test_embedding_takes_the_early_views_alone() -> None:
     assert log == ["view run", "encoder run"]
 
 
+def test_views_drawn_once_can_be_encoded_several_times() -> None:
+    """Each time what one pass gives, by the weights of that moment, and the views do not run again."""
+    log: list[str] = []
+    pipeline = made(log)
+    pipeline.prepare(batch())
+    log.clear()
+    viewed = pipeline.draw_views(batch())
+    first = pipeline.encode_views(viewed)["embedding"].z
+    assert log == ["view run", "encoder run"]
+    assert torch.equal(first, pipeline.encode(batch())["embedding"].z)
+    with torch.no_grad():
+        pipeline.encoder.layer.weight.mul_(2)
+    log.clear()
+    again = pipeline.encode_views(viewed)["embedding"].z
+    assert log == ["encoder run"]
+    assert not torch.equal(first, again)
+    assert torch.equal(again, pipeline.encode(batch())["embedding"].z)
+
+
+def test_only_the_objectives_that_are_asked_for_run() -> None:
+    """None means all; one that is not there is named."""
+    log: list[str] = []
+    pipeline = made(log)
+    pipeline.objectives["other"] = Mean(log, "other")
+    pipeline.weights["other"] = 1.0
+    pipeline.prepare(batch())
+    outputs = pipeline(batch())
+    log.clear()
+    assert list(pipeline.terms(outputs, only=["other"])) == ["other"]
+    assert log == ["other run"]
+    assert list(pipeline.terms(outputs)) == ["mean", "other"]
+    with pytest.raises(ContrastError, match="asks for the objective 'third', but the recipe has mean, other"):
+        pipeline.terms(outputs, only=["third"])
+
+
 @pytest.mark.parametrize(
     ("name", "what", "path"),
     [

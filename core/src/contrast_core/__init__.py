@@ -43,9 +43,13 @@ _HOME = {
     "run": "contrast_core.runs",
     "resume": "contrast_core.runs",
     "sweep": "contrast_core.sweeps",
+    "Stepper": "contrast_core.stepper",
     "evaluate": "contrast_core.runs",
     "embed": "contrast_core.runs",
     "write_report": "contrast_core.runs",
+    "load_encoder": "contrast_core.export",
+    "export_run": "contrast_core.export",
+    "ContrastTransformer": "contrast_core.export.scikit",
     "ContrastError": "contrast_core.errors",
 }
 

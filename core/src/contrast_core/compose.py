@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
-from attrs import frozen
+from attrs import field, frozen
 from torch import nn
 
 from contrast_core.errors import ContrastError
@@ -36,8 +36,16 @@ INTERFACES: Mapping[type, str] = {
 
 
 @frozen(eq=False)
+class Built:
+    """A component of a recipe and what was made of it."""
+
+    component: Component
+    part: Any
+
+
+@frozen(eq=False)
 class Composition:
-    """Everything a run needs, checked."""
+    """Everything a run needs, checked; `parts` holds all components, nested ones too, by their place in the recipe."""
 
     recipe: Recipe
     data: Data
@@ -45,6 +53,7 @@ class Composition:
     step: Step
     training: Training
     evaluators: Mapping[str, Evaluator]
+    parts: Mapping[str, Built] = field(factory=dict)
 
 
 def compose(recipe: Recipe, registry: Registry) -> Composition:
@@ -79,6 +88,7 @@ def compose(recipe: Recipe, registry: Registry) -> Composition:
         builder.build(step_section, Step) if step_section else Ordinary(),
         recipe.training,
         {name: builder.build(section, Evaluator) for name, section in recipe.named("evaluation").items()},
+        builder.parts,
     )
     _check_fit(composition, builder.labels)
     return composition
@@ -118,6 +128,7 @@ class _Builder:
     def __init__(self, recipe: Recipe, registry: Registry):
         self.recipe, self.registry = recipe, registry
         self.labels: dict[int, str] = {}
+        self.parts: dict[str, Built] = {}
 
     def required(self, kind: str, interface: type) -> Any:
         section = self.recipe.single(kind)
@@ -139,6 +150,8 @@ class _Builder:
             parameters = parameters_of(target)
         except ContrastError as error:
             raise ContrastError(f"{section.where('use')}: {label}: {error}") from error
+        except Exception as error:
+            raise ContrastError(f"{section.where('use')}: {label} can't be read: {_named(error)}") from error
         options = check(parameters, section.options, label, section.where, self._special(section))
         try:
             built = target(**options)
@@ -146,9 +159,13 @@ class _Builder:
             raise ContrastError(f"{section.where('use')}: {self._missing(component, error)}") from error
         except (ValueError, TypeError, ContrastError) as error:
             raise ContrastError(f"{section.where()}: {label}: {error}") from error
+        except Exception as error:
+            # Whatever a constructor of somebody else does, the user gets a sentence; the traceback is its cause.
+            raise ContrastError(f"{section.where()}: {label} can't be built: {_named(error)}") from error
         if not isinstance(built, interface):
             raise ContrastError(_wrong_kind(component, interface, section))
         self.labels[id(built)] = label
+        self.parts[section.path] = Built(component, built)
         return built
 
     def _class(self, component: Component, interface: type, section: Section) -> Any:
@@ -159,8 +176,7 @@ class _Builder:
         except ContrastError as error:
             raise ContrastError(f"{section.where('use')}: {error}") from error
         except Exception as error:
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise ContrastError(f"{section.where('use')}: {component.name} can't be loaded: {reason}") from error
+            raise ContrastError(f"{section.where('use')}: {component.name} can't be loaded: {_named(error)}") from error
         if not callable(target) or (inspect.isclass(target) and not issubclass(target, interface)):
             raise ContrastError(_wrong_kind(component, interface, section))
         return target
@@ -223,6 +239,10 @@ class _Builder:
                 )
         self.recipe.remember(path, found)
         return found
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
 
 
 def _wrong_kind(component: Component, interface: type, section: Section) -> str:

@@ -29,12 +29,35 @@ class Description(NamedTuple):
     gives: str
 
 
+Definition = ast.ClassDef | ast.FunctionDef
+
+
+class Located(NamedTuple):
+    """A component's definition; the one that has its constructor, itself or a class it extends; and the constructor.
+
+    There is no constructor where none was found or where a decorator makes it of the fields.
+    """
+
+    found: Definition
+    owner: Definition
+    constructor: ast.FunctionDef | None
+
+
 def describe(component: Component) -> Description:
     """Read a component's class from its module's source.
 
     Raises:
         ContrastError: if the module or the class is not there.
     """
+    found, owner, constructor = locate(component)
+    arguments = [argument(*written) for written in (parameters(constructor) if constructor else fields(found))]
+    notes = {key: _attribute(found, key) or _attribute(constructor, f"self.{key}") for key in ("needs", "gives")}
+    texts = dict.fromkeys(ast.get_docstring(node) or "" for node in (found, owner))
+    return Description(arguments, "\n\n".join(filter(None, texts)), notes["needs"], notes["gives"])
+
+
+def locate(component: Component) -> Located:
+    """Find the definition of a component's class or function; raises like `describe`."""
     module, _, name = component.target.partition(":")
     home = _read(module)
     if home is None:
@@ -43,17 +66,7 @@ def describe(component: Component) -> Description:
     if lookup is None:
         raise ContrastError(f"{module} defines no '{name}', which {component.name} names as its class.")
     found, home = lookup
-    owner, constructor = _constructor(found, home)
-    if constructor:
-        arguments = _arguments(constructor)
-    else:
-        arguments = _fields(found) if isinstance(found, ast.ClassDef) and _generates_constructor(found) else []
-    notes = {key: _attribute(found, key) or _attribute(constructor, f"self.{key}") for key in ("needs", "gives")}
-    texts = dict.fromkeys(ast.get_docstring(node) or "" for node in (found, owner))
-    return Description(arguments, "\n\n".join(filter(None, texts)), notes["needs"], notes["gives"])
-
-
-Definition = ast.ClassDef | ast.FunctionDef
+    return Located(found, *_constructor(found, home))
 
 
 class _Module(NamedTuple):
@@ -73,12 +86,12 @@ class _Module(NamedTuple):
 
 
 def _read(module: str) -> _Module | None:
-    path = _source(module)
+    path = source_of(module)
     if path is None:
         return None
     try:
         return _Module(module, path.stem == "__init__", _parsed(path))
-    except (SyntaxError, ValueError, OSError) as error:
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError) as error:
         raise ContrastError(f"The source of {module} can't be read: {' '.join(str(error).split())}") from error
 
 
@@ -102,7 +115,7 @@ def _lookup(home: _Module, name: str, hops: int = 4) -> tuple[Definition, _Modul
     return None
 
 
-def _constructor(found: Definition, home: _Module) -> tuple[Definition, ast.FunctionDef | None]:
+def _constructor(found: Definition, home: _Module, hops: int = 16) -> tuple[Definition, ast.FunctionDef | None]:
     """The definition that has the constructor, a class that `found` extends included, and it."""
     if isinstance(found, ast.FunctionDef):
         return found, found
@@ -110,8 +123,9 @@ def _constructor(found: Definition, home: _Module) -> tuple[Definition, ast.Func
     if own or _generates_constructor(found):
         return found, own
     for base in found.bases:
-        if isinstance(base, ast.Name) and (there := _lookup(home, base.id)):
-            owner, constructor = _constructor(*there)
+        # Names are looked up, not followed as Python would: a class may seem to extend itself.
+        if isinstance(base, ast.Name) and hops and (there := _lookup(home, base.id)):
+            owner, constructor = _constructor(*there, hops - 1)
             if constructor:
                 return owner, constructor
     return found, None
@@ -123,7 +137,8 @@ def _generates_constructor(found: ast.ClassDef) -> bool:
     return bool(names & {"define", "frozen", "mutable", "s", "attrs", "attributes", "dataclass"})
 
 
-def _source(module: str) -> Path | None:
+def source_of(module: str) -> Path | None:
+    """The source file of a module, found without importing anything; None if there is none."""
     # find_spec imports the parent packages of a dotted name; walking from the top-level package imports nothing.
     top, *rest = module.split(".")
     try:
@@ -142,30 +157,44 @@ def _source(module: str) -> Path | None:
     return None
 
 
-def _arguments(function: ast.FunctionDef) -> list[Argument]:
+Written = tuple[str, ast.expr | None, ast.expr | None]
+"""An argument's name, annotation and default."""
+
+
+def parameters(function: ast.FunctionDef) -> list[Written]:
+    """The arguments of a constructor or function, but those with stars and the object itself."""
     given = function.args
     plain = [*given.posonlyargs, *given.args]
     defaults = [None] * (len(plain) - len(given.defaults)) + list(given.defaults)
     pairs = [*zip(plain, defaults, strict=True), *zip(given.kwonlyargs, given.kw_defaults, strict=True)]
-    return [_argument(a.arg, a.annotation, d) for a, d in pairs if a.arg not in ("self", "cls")]
+    return [(a.arg, a.annotation, d) for a, d in pairs if a.arg not in ("self", "cls")]
 
 
-def _fields(found: ast.ClassDef) -> list[Argument]:
-    """The fields of an attrs or data class."""
+def fields(found: Definition) -> list[Written]:
+    """The fields of an attrs or data class that are arguments of its constructor; none if it is another class."""
+    if not isinstance(found, ast.ClassDef) or not _generates_constructor(found):
+        return []
+    annotated = [n for n in found.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)]
     return [
-        _argument(n.target.id, n.annotation, n.value)
-        for n in found.body
-        if isinstance(n, ast.AnnAssign)
-        and isinstance(n.target, ast.Name)
-        and not ast.unparse(n.annotation).rpartition(".")[2].startswith("ClassVar")
+        (ast.unparse(n.target), n.annotation, n.value)
+        for n in annotated
+        if not ast.unparse(n.annotation).rpartition(".")[2].startswith("ClassVar")
+        and ast.unparse((field_options(n.value) or {}).get("init", ast.Constant(True))) != "False"
     ]
 
 
-def _argument(name: str, annotation: ast.expr | None, default: ast.expr | None) -> Argument:
-    if isinstance(default, ast.Call) and ast.unparse(default.func).rpartition(".")[2] in ("field", "ib"):
-        given = {keyword.arg: keyword.value for keyword in default.keywords}
-        made = given.get("factory") or given.get("default_factory")
-        default = ast.Call(made, [], []) if made else given.get("default")
+def field_options(value: ast.expr | None) -> dict[str | None, ast.expr] | None:
+    """What a call of attrs' or dataclasses' `field` is given; None if a value is no such call."""
+    if isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] in ("field", "ib"):
+        return {keyword.arg: keyword.value for keyword in value.keywords}
+    return None
+
+
+def argument(name: str, annotation: ast.expr | None, default: ast.expr | None) -> Argument:
+    """An argument as text."""
+    if (options := field_options(default)) is not None:
+        made = options.get("factory") or options.get("default_factory")
+        default = ast.Call(made, [], []) if made else options.get("default")
     return Argument(name, ast.unparse(annotation) if annotation else "", ast.unparse(default) if default else "")
 
 

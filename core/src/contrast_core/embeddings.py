@@ -54,7 +54,8 @@ class Embeddings:
         if not self.fields:
             raise ValueError("A table of embeddings needs at least one field, for example z.")
         first, tensor = next(iter(self.fields.items()))
-        rows = len(tensor) if tensor.dim() else None
+        # The shape's entry and not len(): it stays a symbol when a model is exported for any number of rows.
+        rows = tensor.shape[0] if tensor.dim() else None
         for name, tensor in (*self.fields.items(), *self.columns.items()):
             shape = tuple(tensor.shape)
             if not shape:
@@ -96,12 +97,13 @@ class Embeddings:
     def with_columns(self, **columns: Value) -> Embeddings:
         """The same rows with more (or replaced) columns."""
         made = {}
+        rows = next(iter(self.fields.values())).shape[0]
         for name, value in columns.items():
             if isinstance(value, Tensor):
                 made[name] = value.to(self.device)
             else:
                 number = code(value) if isinstance(value, str) else value
-                made[name] = torch.full((len(self),), number, device=self.device)
+                made[name] = torch.full((rows,), number, device=self.device)
         return Embeddings(self.fields, {**self.columns, **made}, self.group)
 
     def with_fields(self, **fields: Tensor) -> Embeddings:

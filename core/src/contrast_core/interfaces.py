@@ -57,6 +57,8 @@ class Encoder(Part):
 
     embedding: str = "embedding"
     """Which of the tables is *the* embedding, for evaluation and export."""
+    independent_rows: bool = True
+    """Whether, in evaluation mode, an item's rows depend on that item alone; not so in a graph."""
     shared: Iterable[str] = ()
     """Tables that are the same whatever the batch, as one of items or of classes; all processes hold them whole."""
 
@@ -134,6 +136,9 @@ class Objective(Part):
     """From outputs to loss terms. It never holds or calls a model, so that gradient caching, tiling and distribution
     work for every objective.
     """
+
+    permutation_invariant: bool = True
+    """Whether the order of a batch's items does not matter."""
 
     @abstractmethod
     def forward(self, outputs: Outputs) -> Term | Mapping[str, Term]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -82,11 +82,20 @@ class Pipeline(nn.Module):
 
     def encode(self, batch: Flow) -> dict[str, Any]:
         """The flow after views and encoder: everything that may be done for some items of a batch at a time."""
+        return self.encode_views(self.draw_views(batch))
+
+    def draw_views(self, batch: Flow) -> dict[str, Any]:
+        """The flow after the views."""
         flow: dict[str, Any] = dict(batch)
-        for path, part in [*self._views("views"), ("encoder", self.encoder)]:
+        for path, view in self._views("views"):
             with _blaming(path):
-                flow.update(part(flow))
+                flow.update(view(flow))
         return flow
+
+    def encode_views(self, viewed: Flow) -> dict[str, Any]:
+        """The flow after the encoder, from that after the views."""
+        with _blaming("encoder"):
+            return {**viewed, **self.encoder(viewed)}
 
     def compare(self, batch: Flow, encoded: Flow) -> Outputs:
         """From the flow after the encoder to tables and pairs: late views, memories, samplers."""
@@ -103,14 +112,19 @@ class Pipeline(nn.Module):
         tables = {name: table for name, table in flow.items() if isinstance(table, Embeddings)}
         return Outputs(tables, pairs, batch)
 
-    def terms(self, outputs: Outputs) -> dict[str, Term]:
-        """The terms of all objectives, `section` or `section/name`, with the recipe's factors applied.
+    def terms(self, outputs: Outputs, only: Collection[str] = ()) -> dict[str, Term]:
+        """The terms of all objectives, or of some sections, as `section` or `section/name`, with the recipe's factors.
 
         Raises:
-            ContrastError: if a term is NaN or infinite, or no scalar; the sentence names it.
+            ContrastError: if a term is NaN or infinite, or no scalar, or a section is not there; the sentence names it.
         """
+        if unknown := sorted(set(only) - set(self.objectives)):
+            have = ", ".join(self.objectives)
+            raise ContrastError(f"The step asks for the objective '{unknown[0]}', but the recipe has {have}.")
         terms: dict[str, Term] = {}
         for name, objective in self.objectives.items():
+            if only and name not in only:
+                continue
             with _blaming(f"objective.{name}"):
                 found = objective(outputs)
             for key, term in ({"": found} if isinstance(found, Term) else found).items():
@@ -134,10 +148,7 @@ class Pipeline(nn.Module):
 
     def embed(self, batch: Flow) -> Embeddings:
         """The embedding of a batch's items."""
-        flow: dict[str, Any] = dict(batch)
-        for path, view in self._views("views"):
-            with _blaming(path):
-                flow.update(view(flow))
+        flow = self.draw_views(batch)
         encoder: Encoder = self.encoder
         with _blaming("encoder"):
             return encoder.embed(flow)

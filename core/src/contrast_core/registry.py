@@ -1,33 +1,32 @@
 """Discovery: which plugins are installed, what they register, and why a broken one does not work.
 
-Plugins are found by their entry points in group `contrast`; pluggy holds them and calls their one hook. Each manifest
-is loaded in its own try: if it raises, was written for another contract, or claims a taken name, everything of that
-plugin is rolled back and kept with its reason, and the others are untouched. Nothing here imports torch.
+Plugins are found by their entry points in group `contrast`; pluggy calls their one hook. Each manifest is loaded in its
+own try and its own thread: if it raises, hangs, was written for another contract, or claims a taken name, everything
+of that plugin is rolled back and its reason kept, and the others are untouched. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 import pluggy
 
 from contrast_core import catalogue
 from contrast_core.errors import ContrastError, did_you_mean
+from contrast_core.loading import HungError, Patience, forget_modules, patience_wanted, sentence
 from contrast_core.spec import API, KINDS, Component, Manifest, RecipeFile
+from contrast_core.verdicts import Verdicts
 
 GROUP = "contrast"
 HOOK = "contrast_manifest"
 SLOW_SECONDS = 1.0
 UNKNOWN = "unknown"
-HEAVY = ("torch", "tensorflow", "jax", "transformers", "pandas", "sklearn", "scipy", "matplotlib")
 
 
 class _Hooks:
@@ -58,6 +57,7 @@ class Plugin:
         warnings: sentences about what works but should be mended (slow, imports torch).
         seconds: how long its manifest took to load.
         claimed: (kind, name) of what a broken plugin would register, as far as it is known.
+        cure: what the user can do, where `problem` does not say it itself.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Plugin:
     warnings: tuple[str, ...]
     seconds: float
     claimed: tuple[tuple[str, str], ...] = ()
+    cure: str = ""
 
     @property
     def label(self) -> str:
@@ -174,62 +175,101 @@ def _may_have(plugin: Plugin, name: str, provider: Mapping[str, Any] | None) -> 
 
 
 def discover(
-    found: Iterable[EntryPoint] | None = None, *, allowed: str | None = None, strict: bool | None = None
+    found: Iterable[EntryPoint] | None = None,
+    *,
+    allowed: str | None = None,
+    strict: bool | None = None,
+    again: bool = False,
 ) -> Registry:
     """Load the manifests of all installed plugins.
+
+    A manifest that takes longer than 2 s, or the seconds in CONTRAST_PATIENCE, is not waited for, and not tried again
+    before it changes, somebody is more patient, or `again` is true.
 
     Args:
         found: entry points to load instead of the installed ones.
         allowed: comma-separated plugin names that may be loaded; by default the variable CONTRAST_PLUGINS, or all.
         strict: raise at the first broken plugin; by default whether CONTRAST_STRICT is 1.
+        again: try those too that hung before.
 
     Raises:
-        ContrastError: in strict mode, if a plugin is broken.
+        ContrastError: in strict mode, if a plugin is broken; or if CONTRAST_PATIENCE is no number of seconds.
     """
     points = entry_points(group=GROUP) if found is None else found
     allowed = os.environ.get("CONTRAST_PLUGINS") if allowed is None else allowed
-    names = {name.strip() for name in allowed.split(",")} | {"core"} if allowed else None
+    names = {name.strip() for name in allowed.split(",")} if allowed else None
     strict = os.environ.get("CONTRAST_STRICT") == "1" if strict is None else strict
-    manager = _Manager(GROUP)
-    manager.add_hookspecs(_Hooks)
-    plugins: list[Plugin] = []
+    loader = _Loader(patience_wanted(), again)
     # The core first, then by name: so the winner of a contested name never depends on the order of folders.
-    for point in sorted(set(points), key=lambda p: (p.name != "core", p.name, p.value)):
-        plugin = _load(point, manager, plugins, permitted=names is None or point.name in names)
+    for point in sorted(set(points), key=lambda p: (p.value != _CORE, p.name, p.value)):
+        permitted = names is None or point.name in names or point.value == _CORE
+        plugin = loader.load(point) if permitted else _left_out(point)
         if strict and plugin.broken:
             raise ContrastError(f"The plugin {plugin.label} is broken: {plugin.problem}")
-        plugins.append(plugin)
-    return Registry(plugins)
+        loader.plugins.append(plugin)
+    return Registry(loader.plugins)
 
 
+_CORE = "contrast_core.manifest"
 _NOT_ALLOWED = "CONTRAST_PLUGINS does not allow it."
 
 
-def _load(point: EntryPoint, manager: _Manager, earlier: Sequence[Plugin], permitted: bool) -> Plugin:
-    distribution, version = _shipped_by(point)
-    if not permitted:
-        return Plugin(point.name, distribution, version, None, _NOT_ALLOWED, (), 0.0)
-    before, start = set(sys.modules), time.perf_counter()
-    manifest: Manifest | None = None
-    problem, claimed = "", list[tuple[str, str]]()
-    registered = manager.get_plugins()
-    try:
-        # What a manifest prints must not end up in what a command prints.
-        with redirect_stdout(sys.stderr):
-            manifest = _register(point, manager)
-        _check_api(manifest, distribution)
-        _check(manifest, earlier)
-    except (Exception, SystemExit) as error:
-        problem = _sentence(error, point, distribution)
-        claimed, manifest = _keys(manifest) if manifest else [], None
-        for added in manager.get_plugins() - registered:
-            manager.unregister(added)
-        _forget_modules(point, before)
-    seconds = time.perf_counter() - start
-    warnings = [f"Its manifest imports {name}, which makes every command slow." for name in HEAVY if _new(name, before)]
-    if seconds > SLOW_SECONDS:
-        warnings.append(f"Its manifest takes {seconds:.1f} s to load.")
-    return Plugin(point.name, distribution, version, manifest, problem, tuple(warnings), seconds, tuple(claimed))
+def _left_out(point: EntryPoint) -> Plugin:
+    return Plugin(point.name, *_shipped_by(point), None, _NOT_ALLOWED, (), 0.0)
+
+
+@final
+class _Loader:
+    """Loads one plugin after the other, each with what `plugins` holds before it."""
+
+    def __init__(self, seconds: float, again: bool):
+        self.plugins: list[Plugin] = []
+        self._modules: dict[str, str] = {}
+        self._seconds, self._again, self._verdicts = seconds, again, Verdicts()
+
+    def load(self, point: EntryPoint) -> Plugin:
+        """The plugin of an entry point, broken or not."""
+        who = _shipped_by(point)
+        known = None if who[0] == UNKNOWN else who[0]
+        waited = self._verdicts.waited(point, *who)
+        if waited >= self._seconds and not self._again:
+            problem = f"Its manifest did not load within {waited:g} s, the last time; contrast doctor tries again."
+            return Plugin(point.name, *who, None, problem, (), 0.0)
+        patience, start = Patience(self._seconds), time.perf_counter()
+        manifest: Manifest | None = None
+        problem, cure, claimed, hung = "", "", list[tuple[str, str]](), 0.0
+        try:
+            # The core is trusted to end, and threads cost a little.
+            module, manifest = _register(point) if point.value == _CORE else patience.run(lambda: _register(point))
+            _check_api(manifest, known)
+            _check(point, module, manifest, self.plugins, self._modules)
+            self._modules[module] = point.name
+        except Exception as error:
+            problem = sentence(error, point, known)
+            hung = error.seconds if isinstance(error, HungError) else 0.0
+            cure = _cure(problem, known, hung)
+            claimed, manifest = _keys(manifest) if manifest else [], None
+            forget_modules(point, patience.before)
+        if hung or waited:
+            self._verdicts.record(point, *who, hung)
+        seconds = time.perf_counter() - start
+        warnings = [
+            f"Its manifest imports {name}, which makes every command slow; its components' modules should import it."
+            for name in patience.heavy
+        ]
+        if seconds > SLOW_SECONDS and not hung:
+            warnings.append(f"Its manifest takes {seconds:.1f} s to load.")
+        return Plugin(point.name, *who, manifest, problem, tuple(warnings), seconds, tuple(claimed), cure)
+
+
+def _cure(problem: str, distribution: str | None, hung: float) -> str:
+    """What to do about a problem whose sentence does not say it."""
+    if ": pip install " in problem:
+        return ""
+    leave = f"pip uninstall {distribution}" if distribution else "uninstall it"
+    if hung:
+        return f"Give it longer with CONTRAST_PATIENCE={5 * hung:g} contrast doctor, tell its authors, or {leave}."
+    return f"Tell its authors, or {leave}."
 
 
 def _shipped_by(point: EntryPoint) -> tuple[str, str]:
@@ -240,40 +280,37 @@ def _shipped_by(point: EntryPoint) -> tuple[str, str]:
         return UNKNOWN, UNKNOWN
 
 
-def _new(module: str, before: set[str]) -> bool:
-    return module in sys.modules and module not in before
-
-
-def _register(point: EntryPoint, manager: _Manager) -> Manifest:
+def _register(point: EntryPoint) -> tuple[str, Manifest]:
+    """The module's name and the manifest, by a pluggy manager of their own: a broken plugin leaves nothing there."""
     if not EntryPoint.pattern.match(point.value):
         raise ContrastError(f"Its entry point '{point.value}' is malformed: it must name a module.")
     module = point.load()
     if not isinstance(module, ModuleType) or not callable(getattr(module, HOOK, None)):
         raise ContrastError(f"Its entry point '{point.value}' names no module with a function {HOOK}().")
-    if manager.has_plugin(point.name):
-        raise ContrastError(f"Another plugin is already called '{point.name}'.")
-    if manager.is_registered(module):
-        raise ContrastError(f"Its module {module.__name__} is the plugin '{manager.get_name(module)}' already.")
+    manager = _Manager(GROUP)
+    manager.add_hookspecs(_Hooks)
     manager.register(module, point.name)
-    results = manager.subset_hook_caller(HOOK, _others(manager, module))()
+    results = manager.hook.contrast_manifest()
     manifest = results[0] if results else None
     if not isinstance(manifest, Manifest):
         raise ContrastError(f"Its {HOOK}() returned {type(manifest).__name__}, not a Manifest.")
-    return manifest
+    return module.__name__, manifest
 
 
-def _check_api(manifest: Manifest, distribution: str) -> None:
+def _check_api(manifest: Manifest, distribution: str | None) -> None:
     if manifest.api != API:
         newer = "contrast-core" if manifest.api > API else distribution
-        cure = f": pip install --upgrade {newer}" if newer != UNKNOWN else "."
+        cure = f": pip install --upgrade {newer}" if newer else "."
         raise ContrastError(f"It was written for api {manifest.api}, this core has api {API}{cure}")
 
 
-def _others(manager: _Manager, module: ModuleType) -> list[Any]:
-    return [plugin for plugin in manager.get_plugins() if plugin is not module]
-
-
-def _check(manifest: Manifest, earlier: Sequence[Plugin]) -> None:
+def _check(
+    point: EntryPoint, module: str, manifest: Manifest, earlier: Sequence[Plugin], modules: Mapping[str, str]
+) -> None:
+    if any(point.name == plugin.name for plugin in earlier if plugin.manifest):
+        raise ContrastError(f"Another plugin is already called '{point.name}'.")
+    if module in modules:
+        raise ContrastError(f"Its module {module} is the plugin '{modules[module]}' already.")
     taken = {key: p.label for p in earlier if p.manifest for key in _keys(p.manifest)}
     own: set[tuple[str, str]] = set()
     for kind, name in _keys(manifest):
@@ -286,29 +323,3 @@ def _check(manifest: Manifest, earlier: Sequence[Plugin]) -> None:
 
 def _keys(manifest: Manifest) -> list[tuple[str, str]]:
     return [(c.kind, c.name) for c in manifest.components] + [("recipe", r.name) for r in manifest.recipes]
-
-
-def _forget_modules(point: EntryPoint, before: set[str]) -> None:
-    match = EntryPoint.pattern.match(point.value)
-    package = match["module"].partition(".")[0] if match else ""
-    for name in set(sys.modules) - before:
-        if name.partition(".")[0] == package:
-            module = sys.modules.pop(name)
-            parent, _, child = name.rpartition(".")
-            if parent in before and getattr(sys.modules.get(parent), child, None) is module:
-                delattr(sys.modules[parent], child)
-
-
-def _sentence(error: BaseException, point: EntryPoint, distribution: str) -> str:
-    if isinstance(error, ContrastError):
-        return str(error)
-    text = " ".join(str(error).split()) or "no message"
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        own = error.name.partition(".")[0] == point.module.partition(".")[0]
-        known = distribution != UNKNOWN
-        if own:
-            cure = f": pip install --force-reinstall {distribution}" if known else "."
-            return f"Its module {error.name} is not there{cure}"
-        missing = distribution if known else error.name.partition(".")[0]
-        return f"Its manifest needs {error.name}, which is not installed: pip install --upgrade {missing}"
-    return f"Its manifest raised {type(error).__name__}: {text}"

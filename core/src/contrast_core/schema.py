@@ -109,9 +109,16 @@ def check(
         if parameter.default is REQUIRED and parameter.name not in checked:
             place = where("")
             raise ContrastError(
-                f"{place}: {what} needs the key '{parameter.name}' ({describe(parameter.type)}), which is missing."
+                f"{place}: {what} needs the key '{parameter.name}' ({describe(parameter.type)}), which is missing"
+                f"{_how_to_give(what, parameter.name)}."
             )
     return checked
+
+
+def _how_to_give(what: str, key: str) -> str:
+    """How a key of a component, "data (core/table)", is given without writing into its recipe."""
+    path, _, component = what.partition(" (")
+    return f"; give it with --set {path}.{key}=..." if component else ""
 
 
 def describe(wanted: Any) -> str:

@@ -17,7 +17,9 @@ from contrast_core.registry import Plugin, Registry
 from contrast_core.spec import Component, Manifest, RecipeFile
 
 CORE = Plugin("core", "contrast-core", "1", contrast_manifest(), "", (), 0.0)
-BROKEN = Plugin("bad", "contrast-bad", "2", None, "Its manifest raised KeyError: 'x'", (), 0.0)
+BROKEN = Plugin(
+    "bad", "contrast-bad", "2", None, "Its manifest raised KeyError: 'x'", (), 0.0, cure="Tell its authors."
+)
 BARRED = Plugin("barred", "contrast-barred", "2", None, registry._NOT_ALLOWED, (), 0.0)
 
 
@@ -25,7 +27,7 @@ BARRED = Plugin("barred", "contrast-barred", "2", None, registry._NOT_ALLOWED, (
 def installed(monkeypatch: pytest.MonkeyPatch) -> list[Plugin]:
     """The plugins that are found; the core alone at first."""
     plugins = [CORE]
-    monkeypatch.setattr(look, "discover", lambda: Registry(plugins))
+    monkeypatch.setattr(look, "discover", lambda again=False: Registry(plugins))
     return plugins
 
 
@@ -112,6 +114,7 @@ def test_plugins_for_people_and_machines(capsys: pytest.CaptureFixture[str], ins
     code, out, err = call(capsys, "plugins", "--json")
     entries = {entry["name"]: entry for entry in json.loads(out)}
     assert (code, err) == (0, "")
+    assert (entries["bad"]["problem"], entries["bad"]["cure"]) == (BROKEN.problem, BROKEN.cure)
     assert {name: entry["usable"] for name, entry in entries.items()} == {
         "core": True, "bad": False, "barred": False, "slow": True
     }  # fmt: skip
@@ -130,13 +133,34 @@ def test_doctor_ends_with_1_if_something_is_wrong(capsys: pytest.CaptureFixture[
     installed += [BROKEN, Plugin("mine", "mine", "1", lost, "", ("Its manifest takes 9.0 s to load.",), 9.0)]
     code, out, _ = call(capsys, "doctor")
     assert code == 1
+    assert "PROBLEM bad (contrast-bad 2): Its manifest raised KeyError: 'x'\n        Tell its authors.\n" in out
     for line in (
-        "PROBLEM bad (contrast-bad 2): Its manifest raised KeyError: 'x'",
         "WARNING mine: Its manifest takes 9.0 s to load.",
         "PROBLEM mine/lost: The module no_such_module of mine/lost can't be found: is its distribution complete?",
         "3 problems.",
     ):
         assert line in out.splitlines()
+
+
+def test_doctor_tries_again_and_reads_constructors(
+    capsys: pytest.CaptureFixture[str], installed: list[Plugin], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A manifest that hung before is waited for; a component is told with all that its constructor lies about."""
+    (tmp_path / "look_parts.py").write_text("class X:\n    def __init__(self, size, far: float = None): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    wanted: list[bool] = []
+    monkeypatch.setattr(look, "discover", lambda again=False: wanted.append(again) or Registry(installed))
+    installed += [
+        Plugin("mine", "mine", "1", Manifest(1, [Component("data", "mine/x", "look_parts:X", "")]), "", (), 0)
+    ]
+    code, out, _ = call(capsys, "doctor")
+    assert (code, wanted) == (1, [True])
+    assert (
+        "PROBLEM mine/x: Its argument 'size' has no type: write size: int, or whatever it is. "
+        "The default None of its argument 'far' is no float: write far: float | None = None.\n"
+    ) in out
+    call(capsys, "list")
+    assert wanted == [True, False]
 
 
 def test_a_name_of_the_catalogue_is_no_command() -> None:

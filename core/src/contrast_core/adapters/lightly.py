@@ -82,6 +82,8 @@ class Lightly(Objective):
     Raises:
         ContrastError: if lightly is not installed.
         ValueError: for an unknown loss or argument, or if the tables do not hold the same samples in the same order.
+
+    Paper: That of each loss; none of the adapter's own.
     """
 
     def __init__(self, loss: str, one: str = "one", two: str = "two", arguments: Mapping[str, Any] | None = None):

@@ -32,6 +32,16 @@ def parser() -> argparse.ArgumentParser:
 
     commands.add_parser("doctor", help="look for what is wrong with this installation; exit code 1 if something is")
 
+    one = commands.add_parser("check", help="what every user of a plugin's components may rely on, checked")
+    one.add_argument("what", metavar="DISTRIBUTION_OR_PATH", help="an installed plugin, or the folder of its project")
+    one.add_argument("--only", action="append", default=[], metavar="CHECK", help="this check alone (may be repeated)")
+    one.add_argument(
+        "--component", action="append", default=[], metavar="NAME", help="this component alone (may be repeated)"
+    )
+    one.add_argument("--json", action="store_true", help="machine-readable")
+
+    _add_new(commands.add_parser("new", help="write a plugin package of your own to start from"))
+
     one = commands.add_parser("run", help="train a recipe, evaluate it, write its report")
     one.add_argument("recipe", nargs="?", help="a registered name (graph/meow) or the path of a TOML file")
     one.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: the first free runs/NAME)")
@@ -68,7 +78,31 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("run", type=Path, metavar="RUN")
     one.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".safetensors, .npz or .csv")
     _add_settings(one)
+
+    one = commands.add_parser("export", help="write the trained encoder of a run for other programs")
+    one.add_argument("run", type=Path, metavar="RUN")
+    one.add_argument("-o", "--output", type=Path, required=True, metavar="PATH", help="a new folder, or a file .onnx")
+    one.add_argument(
+        "--format", choices=("folder", "onnx", "sentence-transformers"),
+        help="folder: safetensors and JSON; by default by the ending",
+    )  # fmt: skip
+    _add_settings(one)
     return top
+
+
+def _add_new(command: argparse.ArgumentParser) -> None:
+    command.add_argument("distribution", metavar="contrast-NAME", help="its name, in lower-case letters and digits")
+    command.add_argument(
+        "--in", type=Path, default=Path(), metavar="FOLDER", dest="folder", help="where its folder is made (default: .)"
+    )
+    command.add_argument("--author", default="", metavar="NAME", help="for the licence and the metadata")
+    command.add_argument(
+        "--licence",
+        choices=("MIT", "Apache-2.0", "BSD-3-Clause", "none"),
+        default="MIT",
+        help="none reserves all rights (default: MIT)",
+    )
+    command.add_argument("--description", default="", metavar="LINE", help="what the package is, in one line")
 
 
 def _add_settings(command: argparse.ArgumentParser) -> None:
@@ -113,6 +147,18 @@ def _command(given: argparse.Namespace) -> int:
         from contrast_core.cli import look
 
         code = getattr(look, given.command.replace("list", "list_"))(given)
+    elif given.command == "new":
+        from contrast_core.cli import make
+
+        code = make.new(given)
+    elif given.command == "export":
+        from contrast_core.cli import share
+
+        code = share.export(given)
+    elif given.command == "check":
+        from contrast_core.cli.check import check
+
+        code = check(given)
     else:
         from contrast_core.cli import work
 

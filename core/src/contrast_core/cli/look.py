@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from contrast_core import catalogue
-from contrast_core.describe import describe
 from contrast_core.errors import ContrastError
 from contrast_core.registry import Plugin, Registry, discover
 from contrast_core.spec import API, KINDS, Component, RecipeFile
@@ -32,6 +31,9 @@ def list_(given: Namespace) -> int:
 
 def show(given: Namespace) -> int:
     """contrast show NAME: everything about one component or recipe."""
+    # Not at the top: `list` and `plugins` read no source.
+    from contrast_core.describe import describe
+
     registry = discover()
     spec = registry.anything(given.name)
     owner = registry.owner(spec)
@@ -73,7 +75,7 @@ def plugins(given: Namespace) -> int:
 
 def doctor(given: Namespace) -> int:
     """contrast doctor: problems and their cures; exit code 1 if there is any."""
-    registry = discover()
+    registry = discover(again=True)
     print(f"Python {sys.version.split()[0]}, api {API}")
     for name in ("torch", "accelerate", "tensorboard"):
         print(f"{name} {_version(name)}")
@@ -82,6 +84,8 @@ def doctor(given: Namespace) -> int:
         if plugin.broken:
             problems += 1
             print(f"PROBLEM {plugin.name} ({plugin.distribution} {plugin.version}): {plugin.problem}")
+            if plugin.cure:
+                print(f"        {plugin.cure}")
         elif plugin.problem:
             print(f"absent  {plugin.name} ({plugin.distribution} {plugin.version}): {plugin.problem}")
         else:
@@ -91,18 +95,29 @@ def doctor(given: Namespace) -> int:
             print(f"WARNING {plugin.name}: {warning}")
     specs: list[Component | RecipeFile] = [*registry.components.values(), *registry.recipes.values()]
     for spec in specs:
-        try:
-            # Whole sections are for `run`: importing what checks them costs more than everything here.
-            _ = describe(spec) if isinstance(spec, Component) else tomllib.loads(spec.locate().read_text("utf-8"))
-        except (ContrastError, ValueError) as error:
+        if problem := _problem(spec):
             problems += 1
-            print(f"PROBLEM {spec.name}: {' '.join(str(error).split())}")
+            print(f"PROBLEM {spec.name}: {' '.join(problem.split())}")
     installed = {plugin.distribution for plugin in registry.plugins}
     for entry in catalogue.entries():
         if entry["status"] == "available" and entry["distribution"] not in installed:
             print(f"absent  {entry['domain']}: pip install {entry['distribution']}")
     print(f"{problems} problem{'s' if problems > 1 else ''}." if problems else "Nothing is wrong.")
     return 1 if problems else 0
+
+
+def _problem(spec: Component | RecipeFile) -> str:
+    """What is wrong with a component's source or a recipe's file, or nothing."""
+    try:
+        if isinstance(spec, Component):
+            from contrast_core.signatures import flaws
+
+            return " ".join(flaws(spec))
+        # Whole sections are for `run`: importing what checks them costs more than everything here.
+        tomllib.loads(spec.locate().read_text(encoding="utf-8"))
+    except (ContrastError, OSError, ValueError) as error:
+        return str(error)
+    return ""
 
 
 def _as_entry(plugin: Plugin) -> dict[str, object]:
@@ -113,6 +128,7 @@ def _as_entry(plugin: Plugin) -> dict[str, object]:
         "version": plugin.version,
         "usable": manifest is not None,
         "problem": plugin.problem,
+        "cure": plugin.cure,
         "warnings": list(plugin.warnings),
         "seconds": round(plugin.seconds, 4),
         "components": [{"kind": c.kind, "name": c.name} for c in manifest.components] if manifest else [],

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Literal, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from contrast_core.data.files import Columns, read_arrays, read_csv
-from contrast_core.data.splits import check_fractions, seeded_split
+from contrast_core.data.labels import ordered, shown_labels, split_by_label
+from contrast_core.data.splits import check_fractions
+from contrast_core.data.standardising import Standardise
 from contrast_core.interfaces import Data, Flow, Split
 
 
@@ -86,16 +88,12 @@ class Table(Data):
         count = len(found.features)
         self._names = found.names or [f"row {number + 1}" for number in range(count)]
         if found.labels is not None:
-            self._classes = _ordered({text for text in found.labels if text})
-            numbers = {name: place for place, name in enumerate(self._classes)} | {"": -1}
-            self._labels = torch.tensor([numbers[text] for text in found.labels])
-        self._splits = {"all": self._split(count)}
+            self._classes, self._labels = ordered(found.labels)
+        self._splits = {"all": split_by_label(count, self._labels, self.validation, self.test, self.split_seed)}
         self._raw = torch.from_numpy(found.features).double()
         self._scale(*self._statistics())
         if self._labels is not None:
-            rows = {"train": self._splits["all"].train, "all": torch.arange(count), "none": torch.arange(0)}
-            self._shown = torch.full_like(self._labels, -1)
-            self._shown[rows[self.shown]] = self._labels[rows[self.shown]]
+            self._shown = shown_labels(self._labels, self._splits["all"], self.shown)
 
     def __len__(self) -> int:
         return len(self._features)
@@ -130,16 +128,14 @@ class Table(Data):
         """The file's name and the table's size."""
         return f"{self.path.name}: {len(self)} rows, {self._features.shape[1]} features"
 
-    def _split(self, count: int) -> Split:
-        labels = torch.zeros(count, dtype=torch.int64) if self._labels is None else self._labels
-        known, unknown = (labels >= 0).nonzero().squeeze(1), (labels < 0).nonzero().squeeze(1)
-        split = seeded_split(labels[known], self.validation, self.test, self.split_seed)
-        train = torch.cat([known[split.train], unknown]).sort().values
-        return Split(train=train, val=known[split.val], test=known[split.test])
-
     def fitted(self) -> Mapping[str, Tensor]:
         """Mean and deviation that features are standardised by; a deviation of 0 marks a constant feature."""
         return {} if self.standardise == "none" else {"mean": self._mean, "deviation": self._deviation}
+
+    @classmethod
+    def transforms(cls, fitted: Mapping[str, Tensor]) -> Mapping[str, nn.Module]:
+        """Standardising, if these data are standardised."""
+        return {"features": Standardise(fitted["mean"], fitted["deviation"])} if fitted else {}
 
     def adopt(self, fitted: Mapping[str, Tensor]) -> None:
         """Standardise by the statistics of another table."""
@@ -159,13 +155,4 @@ class Table(Data):
 
     def _scale(self, mean: Tensor, deviation: Tensor) -> None:
         self._mean, self._deviation = mean, deviation
-        constant = deviation == 0
-        scaled = (self._raw - mean) / torch.where(constant, 1.0, deviation)
-        self._features = scaled.masked_fill(constant, 0.0).float()
-
-
-def _ordered(texts: set[str]) -> list[str]:
-    try:
-        return sorted(texts, key=int)
-    except ValueError:
-        return sorted(texts)
+        self._features = Standardise(mean, deviation)(self._raw)

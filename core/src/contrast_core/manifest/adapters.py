@@ -18,4 +18,11 @@ ADAPTERS = (
         "adapters.lightly:Lightly",
         "A two-view loss of lightly.",
     ),
+    of(
+        "encoder",
+        "transformers",
+        "adapters.transformers:Transformers",
+        "A language model of transformers as an encoder of texts.",
+        "SimCSE, EMNLP 2021, arXiv 2104.08821",
+    ),
 )

@@ -13,6 +13,7 @@ PARTS = (
         "Alpaydin and Kaynak, UCI Machine Learning Repository, doi:10.24432/C50P49",
     ),
     of("data", "table", "data.table:Table", "Your own numbers: a CSV file or the arrays of a NumPy file."),
+    of("data", "texts", "data.texts:Texts", "Your own texts or pairs of texts: a text, CSV or JSON lines file."),
     of(
         "view",
         "tensor-views",

@@ -26,4 +26,14 @@ RECIPES = (
         "SupCon on handwritten digits, with the labels of the training half.",
         "SupCon, NeurIPS 2020, arXiv 2004.11362",
     ),
+    _recipe(
+        "table-simclr",
+        "SimCLR on your own table of numbers: --set data.path=FILE.",
+        "SimCLR, ICML 2020, arXiv 2002.05709",
+    ),
+    _recipe(
+        "texts-simcse",
+        "SimCSE on your own texts with your own language model.",
+        "SimCSE, EMNLP 2021, arXiv 2104.08821",
+    ),
 )

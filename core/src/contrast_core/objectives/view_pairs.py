@@ -30,8 +30,9 @@ OTHERS = "mean of the other views"
 class PairwiseViews(Objective):
     """PWE: the mean over all N (N - 1) / 2 pairs of views of a two-view objective on the rows of both.
 
-    With `infonce` inside that is the average of NT-Xent, with `dhel` that of DHEL. Shapes: anchors (n, d), candidates
-    (m, d); the value is a scalar, or several by name if the objective inside gives several.
+    L = mean_{v < w} L(v, w) over views v and w. With `infonce` inside that is the average of NT-Xent, with `dhel` that
+    of DHEL. Shapes: anchors (n, d), candidates (m, d); the value is a scalar, or several by name if the objective
+    inside gives several.
 
     Args:
         objective: the two-view objective; it reads the pairs of this name.

@@ -18,7 +18,7 @@ densely, because there plain autograd is faster, and large ones in tiles.
 from __future__ import annotations
 
 from contrast_core.pairwise.additive import additive_scores
-from contrast_core.pairwise.problem import Temperature
+from contrast_core.pairwise.problem import Temperature, in_tiles
 from contrast_core.pairwise.statistics import (
     Contrast,
     contrast,
@@ -39,6 +39,7 @@ __all__ = [
     "Temperature",
     "additive_scores",
     "contrast",
+    "in_tiles",
     "logsumexp",
     "matrix",
     "mean",

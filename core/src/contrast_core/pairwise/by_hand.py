@@ -80,7 +80,9 @@ def small_contrast(problem: Problem, positives: Relation, both: bool) -> tuple[T
     n, m = problem.shape
     with torch.no_grad():
         block = Block.tile(problem.anchors, problem.candidates, slice(0, n), slice(0, m))
-        d, p = (w.expand(n, m) for w in weights_of(block, problem.relation, positives))
+        found = weights_of(block, problem.relation, positives)
+        # Fractions in the type of the similarities: distances of whole numbers, for example, are float64.
+        d, p = ((w.to(problem.kind) if w.is_floating_point() else w).expand(n, m) for w in found)
         totals = [p.sum(side, dtype=problem.kind) for side in (1, 0)[: 1 + both]]
     rows, columns, sums, other_sums = DenseContrast.apply(a, c, scale, d, p, both, c is a)  # type: ignore[no-untyped-call]
     return (rows, sums, totals[0]), (columns, other_sums, totals[1]) if both else None

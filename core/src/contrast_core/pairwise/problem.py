@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from attrs import evolve, field, frozen
@@ -119,6 +122,22 @@ class Problem:
         return max(1, ENTRIES // max(self.shape[1] * numbers, 1))
 
 
+_SIDE: ContextVar[int | None] = ContextVar("side", default=None)
+
+
+@contextmanager
+def in_tiles(side: int) -> Iterator[None]:
+    """Inside, every statistic without a tile of its own is computed in tiles of this side, however small it is.
+
+    For tests: what an objective gives must not depend on whether its pairs are computed at once or in tiles.
+    """
+    token = _SIDE.set(side)
+    try:
+        yield
+    finally:
+        _SIDE.reset(token)
+
+
 def problem_of(
     pairs: Pairs, relation: Relation, similarity: Similarity, temperature: Temperature, tile: int | None
 ) -> Problem:
@@ -128,6 +147,7 @@ def problem_of(
         ValueError: if the relation, the similarity, the temperature or the tile does not fit the tables.
     """
     anchors, candidates = pairs.anchors, pairs.candidates
+    tile = _SIDE.get() if tile is None else tile
     if tile is not None and tile < 1:
         raise ValueError(f"A tile has a side of at least 1, not {tile}.")
     relation.check(anchors, candidates)

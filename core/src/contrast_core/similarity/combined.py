@@ -23,7 +23,15 @@ def _numbers(weights: Sequence[float]) -> tuple[float, ...]:
 
 @frozen
 class WeightedSum(Similarity):
-    """s = sum_k weight_k s_k; under an exponential this is a product of kernels, e.g. on two fields."""
+    """s = sum_k weight_k s_k; under an exponential this is a product of kernels, e.g. on two fields.
+
+    Args:
+        parts: the similarities s_k.
+        weights: one a part.
+
+    Raises:
+        ValueError: if there are no parts, or not as many weights.
+    """
 
     parts: Sequence[Similarity] = field(converter=_similarities)
     weights: Sequence[float] = field(converter=_numbers)

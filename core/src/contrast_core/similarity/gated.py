@@ -86,7 +86,7 @@ class GatedDot(_Gated, Bilinear):
 
     Not normalised again after gating: a closing gate makes logits small. It is a plain inner product of prepared
     vectors, as cheap as the cosine. SimLAP's further term -alpha u . v is a `WeightedSum` of this and `Cosine` with
-    the weights 1 and -alpha. The field and the gate are (n, d).
+    the weights 1 and -alpha. The field and the gate are (n, d); a row shorter than eps is divided by eps.
 
     Paper: arXiv 2410.18200 (v2, SimLAP).
     """

@@ -45,6 +45,14 @@ class NegativeDistance(Similarity):
     """s(a, c) = -|a - c|^power with the Euclidean norm; `normalise` scales rows to unit length first.
 
     Where two rows coincide the gradient is 0 for every power.
+
+    Args:
+        power: of the distance, above 0.
+        normalise: scale rows to unit length first.
+        field: what is compared, (n, d).
+
+    Raises:
+        ValueError: for a power that is not above 0; in use, if the fields are no vectors of one length.
     """
 
     power: float = 2.0

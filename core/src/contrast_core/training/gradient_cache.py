@@ -77,15 +77,16 @@ class GradientCache(Step):
 
 
 def _chunks(batch: Flow, size: int) -> list[dict[str, Any]]:
-    """The batch in consecutive parts; whatever is no tensor is shared."""
+    """The batch in consecutive parts: tensors, and lists of one entry an item; whatever else there is, is shared."""
     lengths = {name: len(value) for name, value in batch.items() if isinstance(value, Tensor) and value.dim()}
     n = lengths.get("sample", max(lengths.values(), default=0))
     if odd := [name for name, length in lengths.items() if length != n]:
         raise ContrastError(
             f"The input '{odd[0]}' has {lengths[odd[0]]} entries for {n} items: it can't be cut in chunks."
         )
+    cut = {*lengths, *(name for name, value in batch.items() if isinstance(value, list | tuple) and len(value) == n)}
     return [
-        {name: value[start : start + size] if name in lengths else value for name, value in batch.items()}
+        {name: value[start : start + size] if name in cut else value for name, value in batch.items()}
         for start in range(0, n, size)
     ]
 

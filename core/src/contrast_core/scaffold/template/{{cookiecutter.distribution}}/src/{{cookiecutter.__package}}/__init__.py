@@ -1,0 +1,1 @@
+"""Contrastive learning on tables, as parts for contrast."""

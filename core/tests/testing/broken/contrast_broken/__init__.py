@@ -1,0 +1,1 @@
+"""Components that keep every promise, and for each promise one that breaks it."""

@@ -1,0 +1,1 @@
+"""A plugin whose manifest takes longer than anybody waits."""

@@ -1,0 +1,1 @@
+"""A plugin whose manifest imports torch, and that works."""
