@@ -129,8 +129,7 @@ class Bench:
             self._ready = self._made()
         copied = deepcopy((self._ready.pipeline, self._ready.part))
         tables = {name: leaf(table) for name, table in self._ready.tables.items()}
-        flow = {**self._ready.flow, **tables}
-        return Ready(*copied, flow, self._ready.batch, tables)
+        return Ready(*copied, {**_copied(self._ready.flow), **tables}, _copied(self._ready.batch), tables)
 
     def outputs_and_terms(self) -> dict[str, Term]:
         """Everything once; raises whatever a part raises."""
@@ -159,9 +158,15 @@ class Bench:
 
 
 def leaf(table: Embeddings, kind: torch.dtype = torch.float64) -> Embeddings:
-    """The table with fields of another type that collect gradients."""
-    fields = {k: v.detach().to(kind).requires_grad_() if v.is_floating_point() else v for k, v in table.fields.items()}
-    return Embeddings(fields, table.columns)
+    """A copy of the table with fields of another type that collect gradients."""
+    fields = {k: v.detach().clone() for k, v in table.fields.items()}
+    fields = {k: v.to(kind).requires_grad_() if v.is_floating_point() else v for k, v in fields.items()}
+    return Embeddings(fields, {k: v.clone() for k, v in table.columns.items()})
+
+
+def _copied(flow: Mapping[str, Any]) -> dict[str, Any]:
+    """The flow with copies of its tensors; what else it holds, such as a graph, is shared."""
+    return {name: value.clone() if isinstance(value, Tensor) else value for name, value in flow.items()}
 
 
 def named(terms: Term | Mapping[str, Term]) -> dict[str, Term]:

@@ -170,6 +170,9 @@ def in_recipes(plugin: Plugin, registry: Registry) -> dict[Component, Example]:
             continue
         for stage, parts in composed:
             for path, built in parts.items():
+                # An objective inside of another one sees what that makes of the pairs; it is looked at by itself.
+                if built.component.kind == "objective" and path.count(".") > 1:
+                    continue
                 found.setdefault(built.component, Example(built.component, stage, path, f"recipe {spec.name}"))
     return found
 

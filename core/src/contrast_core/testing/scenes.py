@@ -27,6 +27,10 @@ SCENES: Mapping[str, Sequence[str]] = {
     ),
     "teacher": ("sampler.pairs.use=core/teacher-views", 'sampler.pairs.views=["one","two","three"]'),
     "queue": (
+        "memory.queue.use=core/queue",
+        "memory.queue.source=two-teacher",
+        "memory.queue.size=32",
+        "memory.queue.dimension=8",
         "sampler.pairs.use=core/queue-pairs",
         "sampler.pairs.anchors=one",
         "sampler.pairs.keys=two-teacher",

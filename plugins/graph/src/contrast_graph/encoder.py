@@ -36,6 +36,9 @@ class MetapathEncoder(Encoder):
         context: add the meta-path context (off: fine_m = elu(h_0), an ablation).
         masked: use the masked copies (off: an ablation).
 
+    Raises:
+        ValueError: for a width or projection below 1, or a dropout outside [0, 1).
+
     Paper: MEOW, SDM 2023. The authors evaluate the embedding of the last training step, dropout on; here evaluation
     makes a pass of its own without dropout.
     """
@@ -52,6 +55,8 @@ class MetapathEncoder(Encoder):
         masked: bool = True,
     ):
         super().__init__()
+        if min(width, projection) < 1 or not 0 <= dropout < 1:
+            raise ValueError(f"width = {width} and projection = {projection} must be at least 1, dropout in [0, 1).")
         self.width, self.dropout, self.context, self.masked = width, dropout, context, masked
         self.convolution = GraphConvolution(width, width, width, dropout)
         self.attention = SemanticAttention(width, dropout)

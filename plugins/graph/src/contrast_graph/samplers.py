@@ -90,11 +90,16 @@ class AdaptiveNegatives(PairSampler):
     Args:
         anchors, candidates: tables; hidden: units of the network; name: of the pairs.
 
+    Raises:
+        ValueError: if hidden is below 1.
+
     Paper: AdaMEOW, IEEE TKDE 2024, soft weights.
     """
 
     def __init__(self, anchors: str = "fine", candidates: str = "coarse", hidden: int = 16, name: str = "pairs"):
         super().__init__()
+        if hidden < 1:
+            raise ValueError(f"hidden = {hidden} must be at least 1: it is the number of the network's units.")
         self.anchors, self.candidates, self.hidden, self.name = anchors, candidates, hidden, name
         self.needs, self.gives = _with_samples(anchors, candidates), (name,)
 

@@ -16,6 +16,7 @@ from contrast_core.testing.outcome import Skip, Violation
 from contrast_core.testing.reading import Reading
 
 SIDE = 5
+"""Least side of a tile that weights are looked at in."""
 
 
 def _flow(bench: Bench) -> tuple[Any, dict[str, Any]]:
@@ -89,7 +90,8 @@ def relations_agree_in_tiles(bench: Bench) -> None:
         for what in ("positives", "negatives"):
             relation: Relation = getattr(pairs, what)
             whole = _weights(pairs, relation)
-            close(_weights(pairs, relation, SIDE), whole, f"In tiles, the {what} of '{name}' are others than at once")
+            side = max(SIDE, max(whole.shape) // 4)
+            close(_weights(pairs, relation, side), whole, f"In tiles, the {what} of '{name}' are others than at once")
             listed = relation.listed(pairs.anchors, pairs.candidates, whole.numel())
             if listed is not None:
                 outside = whole.clone()

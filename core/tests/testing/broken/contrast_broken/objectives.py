@@ -205,12 +205,12 @@ class GradientCacheAgrees(_InfoNCE):
 
 @final
 class ProcessesAgree(_InfoNCE):
-    """Adds the number of its process, from 1."""
+    """Adds the number of its process."""
 
     def forward(self, outputs: Outputs) -> Term:
         """The loss of a process."""
         term = infonce(outputs)
-        number = distributed.get_rank() + 1 if outputs.tables["one"].group else 0
+        number = distributed.get_rank() if outputs.tables["one"].group else 0
         return Term(term.value + number, term.rows, term.dropped)
 
 

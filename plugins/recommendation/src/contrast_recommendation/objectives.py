@@ -1,0 +1,122 @@
+"""The margin regulariser of MCLRec, and one objective on several pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, final
+
+from contrast_core import pairwise
+from contrast_core.interfaces import Objective, Outputs, Term
+from contrast_core.similarity import Dot, Similarity
+
+
+@final
+class MarginRegulariser(Objective):
+    """R keeps positive pairs from being told too easily from negative ones; it works against InfoNCE on purpose.
+
+    With logits l = s / t, the positive p_r and the negatives N_r of anchor r:
+
+        R = mean_r relu(p_r - lo) + mean_{r, j in N_r} relu(hi - l_rj),
+        lo = min(min p, max l), hi = max(min p, max l), both with gradient.
+
+    The minimum and maximum are over all anchors ("set", as the paper writes) or of each row ("row", as its authors'
+    code has it). As lo and hi bound positives and negatives, R = mean p - mean l + mean |min p - max l|. A row whose
+    positive beats its hardest negative is pulled back; one whose positive loses pays for its easy negatives alone.
+
+    Args:
+        pairs: name of the pairs, anchors (n rows) and candidates (m rows); every anchor has one positive, or none and
+            is dropped.
+        temperature: t.
+        similarity: s; the inner product of z by default.
+        bounds: over what the minimum and maximum are taken.
+
+    Shapes: anchors (n, d), candidates (m, d); the value is a scalar. O(n m) time for the hardest negatives, in blocks.
+
+    Raises:
+        ValueError: if the temperature is not positive; in use, if an anchor has several positives.
+
+    Paper: MCLRec, SIGIR 2023, arXiv 2304.07763.
+    """
+
+    def __init__(
+        self,
+        pairs: str = "pairs",
+        temperature: float = 1.0,
+        similarity: Similarity | None = None,
+        bounds: Literal["set", "row"] = "set",
+    ):
+        super().__init__()
+        if not temperature > 0:
+            raise ValueError(f"The temperature must be positive, not {temperature}.")
+        self.needs = (pairs,)
+        self.pairs, self.temperature, self.bounds = pairs, temperature, bounds
+        self.similarity = similarity if similarity is not None else Dot()
+
+    def forward(self, outputs: Outputs) -> Term:
+        """R of the named pairs; `hard` is the share of anchors whose positive loses against the hardest negative."""
+        pairs, similarity, t = outputs.pairs[self.pairs], self.similarity, self.temperature
+        positive, count = pairwise.weighted_sum(pairs, pairs.positives, similarity, t)
+        if bool((count > 1).any()):
+            row = int((count > 1).nonzero()[0])
+            raise ValueError(
+                f"The margin regulariser takes one positive an anchor, but anchor {row} of '{self.pairs}' has "
+                f"{float(count[row]):g}."
+            )
+        negative, others = pairwise.weighted_sum(pairs, pairs.negatives, similarity, t)
+        hardest = pairwise.topk(pairs, pairs.negatives, 1, similarity)[0][:, 0] / t
+        valid = (count > 0) & (others > 0)
+        rows, dropped = int(valid.sum()), int((~valid).sum())
+        if rows == 0:
+            return Term((positive * 0.0).sum(), rows=0, dropped=dropped)
+        positive, hardest = positive[valid], hardest[valid]
+        gap = positive - hardest if self.bounds == "row" else positive.min() - hardest.max()
+        value = positive.mean() - negative[valid].sum() / others[valid].sum() + gap.abs().mean()
+        scalars = {"hard": float((positive <= hardest).float().mean())}
+        return Term(value, rows=rows, dropped=dropped, scalars=scalars)
+
+
+@final
+class OverPairs(Objective):
+    """One objective on each of several pairs: L = sum_p L(pairs p), a term for each, under its pairs' name.
+
+    Args:
+        objective: the objective; it reads the pairs `inside`.
+        pairs: names of the pairs that it gets instead, one after the other.
+        inside: the name under which the objective reads its pairs.
+
+    Raises:
+        ValueError: for no pairs, one twice, or an objective that does not read `inside`, or gives several terms.
+
+    Paper: none.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        pairs: Sequence[str] = ("one-two", "two-one", "augmented"),
+        inside: str = "pairs",
+    ):
+        super().__init__()
+        if not pairs or len(set(pairs)) < len(pairs):
+            raise ValueError(f"pairs must hold at least one name and none twice, not {list(pairs)}.")
+        if inside not in objective.needs:
+            reads = ", ".join(objective.needs) or "nothing"
+            raise ValueError(f"The objective inside must read the pairs '{inside}', but it reads {reads}.")
+        self.objective, self.pairs, self.inside = objective, tuple(pairs), inside
+        self.needs = (*self.pairs, *(name for name in objective.needs if name != inside))
+
+    def forward(self, outputs: Outputs) -> Mapping[str, Term]:
+        """A term for each of the pairs."""
+        found: dict[str, Term] = {}
+        others = {name: outputs.pairs[name] for name in self.needs if name not in self.pairs and name in outputs.pairs}
+        for name in self.pairs:
+            pairs = {**others, self.inside: outputs.pairs[name]}
+            term = self.objective(Outputs(outputs.tables, pairs, outputs.batch))
+            if not isinstance(term, Term):
+                raise ValueError(f"The objective inside must give one term, not {', '.join(term)}.")
+            found[name] = term
+        return found
+
+    def after_update(self) -> None:
+        """Whatever the objective inside does."""
+        self.objective.after_update()
