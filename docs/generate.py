@@ -1,6 +1,6 @@
 """Make the parts of the documentation that come from elsewhere.
 
-The README's plugin table, catalogue.md, systems.md, commands.md, the pages of objectives/ and the interfaces shown on
+The README's plugin table, catalogue.md, systems.md, commands.md, the table of checks, the pages of objectives/ and the interfaces shown on
 pages of concepts/ and howto/ come from the code; measured tables come, as the benchmarks wrote them, from docs/evidence
 into the pages that show them.
 
@@ -15,7 +15,7 @@ import re
 import sys
 from pathlib import Path
 
-from making import objectives, systems
+from making import checks, objectives, systems
 from making.interfaces import with_interfaces
 
 from contrast_core import catalogue
@@ -35,6 +35,7 @@ SHOWING = (
     "plugins/graph/README.md",
 )
 EXPLAINING = sorted(page for folder in ("concepts", "howto") for page in (ROOT / "docs" / folder).glob("*.md"))
+CHECKS = ROOT / "docs" / "authoring" / "checks.md"
 PAGES = ROOT / "docs" / "objectives"
 NAVIGATION = re.compile(r"(# objectives: made by docs/generate.py\n).*?( *# end of objectives)", re.DOTALL)
 
@@ -124,6 +125,7 @@ def main() -> None:
         ROOT / "docs" / "catalogue.md": catalogue_page(registry),
         ROOT / "docs" / "systems.md": systems.page(catalogue.entries(), registry),
         ROOT / "docs" / "commands.md": commands_page(),
+        CHECKS: checks.with_table(CHECKS.read_text(encoding="utf-8")),
         **objective_pages(registry),
         **{ROOT / page: with_tables(ROOT / page) for page in SHOWING},
         **{page: with_interfaces(page.read_text(encoding="utf-8")) for page in EXPLAINING},

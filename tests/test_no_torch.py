@@ -34,7 +34,8 @@ def imported(code: str) -> str:
 def test_looking_imports_nothing_heavy() -> None:
     """All commands that look, one after the other in one interpreter."""
     commands = [
-        ["--help"], ["run", "--help"], ["--version"], ["list"], ["list", "objective"], ["plugins"],
+        ["--help"], ["run", "--help"], ["new", "--help"], ["check", "--help"],
+        ["--version"], ["list"], ["list", "objective"], ["plugins"],
         ["plugins", "--json"], ["doctor"], ["show", "graph/meow"], ["show", "core/infonce"],
         ["show", "graph/metapath-encoder"],
     ]  # fmt: skip

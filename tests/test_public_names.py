@@ -13,9 +13,9 @@ import contrast_core
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLIC = {
-    "clustering", "data", "diagnostics", "distributed", "embeddings", "encoders", "errors", "evaluation", "export",
-    "interfaces", "memories",
-    "objectives", "pairs", "pairwise", "relations", "samplers", "similarity", "spec", "stepper", "views",
+    "cache", "clustering", "data", "diagnostics", "distributed", "embeddings", "encoders", "errors", "evaluation",
+    "export", "interfaces", "memories",
+    "objectives", "pairs", "pairwise", "relations", "samplers", "similarity", "spec", "stepper", "testing", "views",
 }  # fmt: skip
 """Core modules that a plugin may import, with everything below them but pairwise, which is one module to others."""
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
     "core": ["contrast_core/registry.toml", "contrast_core/report/style.css", "contrast_core/report/map.js"],
     "plugins/graph": ["contrast_graph/recipes/meow.toml"],
+    "plugins/recommendation": ["contrast_recommendation/recipes/mclrec.toml"],
 }
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from contrast_core.cache import cache_folder
 from contrast_core.registry import GROUP
-from contrast_core.verdicts import FILE, Verdicts, cache_folder
+from contrast_core.verdicts import FILE, Verdicts
 
 POINT = EntryPoint("core", "contrast_core.manifest", GROUP)
 WHO = ("contrast-core", "1")

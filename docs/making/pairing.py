@@ -63,6 +63,10 @@ PAIRINGS: Mapping[str, Pairing] = {
     "core/pairwise-views": VIEWS._replace(required={"objective": {"use": "core/infonce"}}),
     "core/cacr": VIEWS._replace(queue="can"),
     "core/momentum-cacr": Pairing("core/teacher-views", "no", "yes", "no"),
+    "recommendation/margin-regulariser": Pairing("core/cross", "no", "yes", "can"),
+    "recommendation/over-pairs": Pairing(
+        "recommendation/augmented-pairs", "no", "yes", "no", {"objective": {"use": "core/infonce"}}
+    ),
     "core/lightly": TABLES._replace(required={"loss": "NTXentLoss"}),
     "core/metric-learning": Pairing("", "yes", "can", "can", {"loss": "MultiSimilarityLoss"}),
 }

@@ -133,7 +133,9 @@ def _plan(
             # A text stands in quotation marks in the setting, which are not part of its name.
             written = setting.partition("=")[2]
             named = str(value_of(written)) if isinstance(value, str | Path) else written
-            resolved = runs.find_recipe(recipe, registry, [*settings, setting])
+            # Another component begins with options of its own, which the settings common to all runs may change.
+            given = [setting, *settings] if key.endswith(".use") else [*settings, setting]
+            resolved = runs.find_recipe(recipe, registry, given)
             for _, stage in resolved.stages():
                 compose(stage, registry)
             above = out or Path("runs") / _plain(f"{resolved.name}-by-{key}")
@@ -142,7 +144,7 @@ def _plan(
                 raise ContrastError(
                     f"The values {twin.value} and {named} of {key} are one: their runs would share {folder}."
                 )
-            planned.append(_Planned(named, [*settings, setting], resolved, folder))
+            planned.append(_Planned(named, given, resolved, folder))
     if (planned[0].folder.parent / runfolder.RUN).exists():
         raise ContrastError(f"{planned[0].folder.parent} holds a run, not a sweep: choose another --out.")
     for each in planned:

@@ -6,12 +6,12 @@ file that can't be read or written, or that holds something else, is as good as 
 
 from __future__ import annotations
 
-import os
-import sys
 from contextlib import suppress
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import final
+
+from contrast_core.cache import cache_folder
 
 FILE = "hung-manifests.json"
 
@@ -53,21 +53,6 @@ class Verdicts:
                 write_text(self._file, json.dumps(self._waited, indent=2) + "\n")
             else:
                 self._file.unlink(missing_ok=True)
-
-
-def cache_folder() -> Path | None:
-    """``$CONTRAST_CACHE``, else ``contrast`` in ``$XDG_CACHE_HOME`` or in the platform's cache folder, if any."""
-    if own := os.environ.get("CONTRAST_CACHE"):
-        return Path(own)
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "contrast"
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return None
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "contrast" / "cache"
-    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "contrast"
 
 
 def _read(file: Path | None) -> dict[str, float]:

@@ -153,17 +153,6 @@ def test_an_unusable_cache_folder_is_passed_over(
     assert same(built[0], library.library_graph())
 
 
-def test_the_cache_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CONTRAST_CACHE first, then XDG_CACHE_HOME, then the platform's."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setenv("CONTRAST_CACHE", str(tmp_path / "own"))
-    assert library.cache_folder() == tmp_path / "own"
-    monkeypatch.delenv("CONTRAST_CACHE")
-    assert library.cache_folder() == tmp_path / "contrast"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert "contrast" in library.cache_folder().parts
-
-
 def test_definitions_are_read_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Words of the head, called names, parameters, public names; tests and broken files are passed over."""
     area = tmp_path / "madeup" / "area"

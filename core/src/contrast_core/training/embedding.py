@@ -44,10 +44,13 @@ def embed_tables(
             found = _embedded(pipeline, data, torch.arange(len(data)), device, others)
             tables = {name: table.select(wanted) for name, table in found.items()}
         else:
-            each = [_embedded(pipeline, data, some, device, others) for some in wanted.split(batch_size)]
-            shared = set(pipeline.encoder.shared)
+            parts = wanted.split(batch_size)
+            # What is the same whatever the batch is looked at once.
+            own = others - set(pipeline.encoder.shared)
+            each = [_embedded(pipeline, data, some, device, own if n else others) for n, some in enumerate(parts)]
             tables = {
-                name: first if name in shared else cat([part[name] for part in each]) for name, first in each[0].items()
+                name: cat([part[name] for part in each]) if name in each[-1] else first
+                for name, first in each[0].items()
             }
     table = tables["embedding"].with_columns(sample=wanted)
     if data.labels is not None:

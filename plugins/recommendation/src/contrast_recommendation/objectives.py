@@ -30,7 +30,14 @@ class MarginRegulariser(Objective):
         similarity: s; the inner product of z by default.
         bounds: over what the minimum and maximum are taken.
 
-    Shapes: anchors (n, d), candidates (m, d); the value is a scalar. O(n m) time for the hardest negatives, in blocks.
+    Shapes: anchors (n, d), candidates (m, d); the value is a scalar.
+
+    Use: Beside InfoNCE on the same pairs, with a tenth of its weight, where augmenters are learned and could make pairs
+        that are told apart too easily.
+
+    Cost: O(n m d) for the hardest negatives, in blocks; the two means are sums of rows, O(n d). O(n d) memory.
+
+    Parity: With bounds = "row", the regulariser of QinHsiu/MCLRec, values and gradients to 1e-10 in float64.
 
     Raises:
         ValueError: if the temperature is not positive; in use, if an anchor has several positives.
@@ -83,6 +90,14 @@ class OverPairs(Objective):
         objective: the objective; it reads the pairs `inside`.
         pairs: names of the pairs that it gets instead, one after the other.
         inside: the name under which the objective reads its pairs.
+
+    Shapes: those of the objective inside; a scalar for each of the pairs.
+
+    Use: Where a method compares several pairs of tables alike, as MCLRec its views and augmented views.
+
+    Cost: The sum of the objective's cost over the pairs.
+
+    Parity: With InfoNCE inside, the three terms of L_cl2 in QinHsiu/MCLRec, values and gradients to 1e-10 in float64.
 
     Raises:
         ValueError: for no pairs, one twice, or an objective that does not read `inside`, or gives several terms.

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import tempfile
 import zipfile
 import zlib
@@ -29,6 +28,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from contrast_core.cache import cache_folder
 from contrast_graph.data.definitions import Described, described
 from contrast_graph.data.hetero import (
     HeteroData,
@@ -73,7 +73,7 @@ def library_graph(*, cache: bool = True) -> NodeGraph:
     validation and test set. The same library versions give the same graph bit for bit; ``source`` names them.
 
     Args:
-        cache: read and write :func:`cache_folder`. A damaged file is replaced; a folder that cannot be
+        cache: read and write `contrast_core.cache.cache_folder()`. A damaged file is replaced; a folder that cannot be
             written is passed over, and the graph is built again next time.
 
     Raises:
@@ -81,8 +81,9 @@ def library_graph(*, cache: bool = True) -> NodeGraph:
     """
     versions = library_versions()
     stamp = json.dumps({"builder": BUILDER_VERSION, **versions}, sort_keys=True)
-    file = cache_folder() / f"library-{hashlib.sha256(stamp.encode()).hexdigest()[:16]}.npz"
-    if cache:
+    folder = cache_folder() if cache else None
+    file = folder / f"library-{hashlib.sha256(stamp.encode()).hexdigest()[:16]}.npz" if folder else None
+    if file is not None:
         try:
             with file.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
                 return _assemble({key: stored[key] for key in stored.files}, versions)
@@ -90,7 +91,7 @@ def library_graph(*, cache: bool = True) -> NodeGraph:
             pass  # not there yet, or damaged: build it
     arrays = _build()
     graph = _assemble(arrays, versions)
-    if cache:
+    if file is not None:
         _write(file, arrays)
     return graph
 
@@ -111,19 +112,6 @@ def library_versions() -> dict[str, str]:
                 f"run: pip install {library}."
             ) from error
     return versions
-
-
-def cache_folder() -> Path:
-    """``$CONTRAST_CACHE``, else ``contrast`` in ``$XDG_CACHE_HOME`` or in the platform's cache folder."""
-    if own := os.environ.get("CONTRAST_CACHE"):
-        return Path(own)
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "contrast"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "contrast" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "contrast"
-    return Path.home() / ".cache" / "contrast"
 
 
 def _build() -> dict[str, Any]:
