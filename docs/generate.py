@@ -1,8 +1,8 @@
 """Make the parts of the documentation that come from elsewhere.
 
-The README's plugin table, catalogue.md, systems.md, commands.md, the table of checks, the pages of objectives/ and the interfaces shown on
-pages of concepts/ and howto/ come from the code; measured tables come, as the benchmarks wrote them, from docs/evidence
-into the pages that show them.
+The README's plugin table, catalogue.md, systems.md, commands.md, the table of checks, the pages of objectives/ and the
+interfaces shown on pages of concepts/ and howto/ come from the code; measured tables come, as the benchmarks wrote
+them, from docs/evidence into the pages that show them.
 
 python docs/generate.py            write them
 python docs/generate.py --check    exit code 1 if one of them is not up to date

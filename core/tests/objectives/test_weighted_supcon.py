@@ -201,3 +201,23 @@ def test_mistakes_are_named(run: Make, on: Make, table: Make, rows: Make) -> Non
     bare = table(rows(4))
     with pytest.raises(ValueError, match="needs the column 'label', which the anchors lack"):
         on(WeightedSupCon(), Pairs(bare, bare, everything, everything))
+
+
+@pytest.mark.parametrize("n", [12, 400])
+def test_whole_numbers_as_labels_of_float32_rows(run: Make, n: int) -> None:
+    """Weights of whole numbers are exact in float64; rows and gradients stay float32, in few and in many pairs."""
+    generator = torch.Generator().manual_seed(2)
+    z = torch.randn(n, 4, generator=generator).requires_grad_()
+    label = torch.randint(0, 4, (n,), generator=generator)
+    term = run(WeightedSupCon(temperature=0.5), NearLabels(("one", "two")), **{
+        name: Embeddings.of(part, sample=torch.arange(n), label=label) for name, part in (("one", z), ("two", z * 1.1))
+    })  # fmt: skip
+    term.value.backward()
+    assert term.value.dtype == torch.float32
+    if n < 50:
+        both = torch.cat([z, z * 1.1]).double().detach()
+        expected = loop(both, torch.cat([label, label]).double(), "L1_inv", 0.5)
+        torch.testing.assert_close(term.value.double().detach(), expected, rtol=1e-5, atol=1e-5)
+    assert z.grad is not None
+    assert bool(z.grad.isfinite().all())
+    assert bool(z.grad.any())

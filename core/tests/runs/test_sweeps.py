@@ -140,3 +140,14 @@ def test_folders_of_others_are_refused(recipe: Path, registry: Registry, monkeyp
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ContrastError, match="A sweep runs in one process"):
         call(out="other")
+
+
+def test_settings_common_to_all_stay_when_components_are_compared(tmp_path: Path) -> None:
+    """Another component clears the options of the recipe's, but not those that --set gives to all."""
+    settings = {"objective.contrast.temperature": 0.3, "training.steps": 1, "training.tensorboard": "off"}
+    done = sweep(
+        "core/digits-simclr", "objective.contrast.use", ["core/infonce", "core/dcl"], set=settings, out=tmp_path / "s"
+    )
+    for row in done.rows:
+        options = recipe_of(done.folder / row["folder"]).tree["objective"]["contrast"]
+        assert options == {"use": row["value"], "temperature": 0.3}

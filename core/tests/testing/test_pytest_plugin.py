@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 MARKED = """
 import pytest
+import torch
 
 @pytest.mark.contrast("{}")
 def test_conformance(contrast_check):
@@ -74,3 +77,24 @@ def test_pytest_does_not_import_torch_for_others(tmp_path: Path) -> None:
     """Who does not use the fixture does not wait for torch."""
     done = _pytest(tmp_path, "import sys\n\ndef test_it():\n    assert 'torch' not in sys.modules\n")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_tables_to_try_an_objective_on(contrast_tables: Any) -> None:
+    """The same items in every table, float64 rows with a gradient, and the same rows for the same seed."""
+    tables = contrast_tables("one", "two", "three", n=6, d=4, classes=2, seed=1)
+    assert list(tables) == ["one", "two", "three"]
+    for table in tables.values():
+        assert table.z.shape == (6, 4)
+        assert table.z.dtype == torch.float64
+        assert table.z.requires_grad
+        assert table["sample"].tolist() == list(range(6))
+        assert table["label"].equal(tables["one"]["label"])
+    assert contrast_tables(seed=1)["two"].z.equal(contrast_tables(seed=1)["two"].z)
+    assert not tables["one"].z.equal(tables["two"].z)
+
+
+def test_a_recipe_runs_in_a_temporary_folder(contrast_run: Any, tmp_path: Path) -> None:
+    """And its scores are there."""
+    done = contrast_run("core/digits-supcon", "training.steps=1", "training.tensorboard=off")
+    assert done.folder == tmp_path / "run"
+    assert done.scores

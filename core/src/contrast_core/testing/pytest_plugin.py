@@ -12,11 +12,16 @@ It is loaded in every pytest run where contrast-core is installed, so nothing he
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from contrast_core.errors import ContrastError
+
+if TYPE_CHECKING:
+    from contrast_core.embeddings import Embeddings
+    from contrast_core.runs import Run
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,5 +66,40 @@ def contrast_check(_contrast_task: tuple[Any, Any]) -> Callable[[], None]:
             pytest.xfail(result.reason)
         if result.outcome != "passed":
             pytest.fail(f"{task.subject}: {task.check}: {result.reason}", pytrace=False)
+
+    return run
+
+
+@pytest.fixture
+def contrast_tables() -> Callable[..., dict[str, Embeddings]]:
+    """contrast_tables("one", "two", n=8, d=5, classes=3, seed=0): tables of the same items, to try an objective on.
+
+    Rows are float64, normal, and want a gradient; the columns are `sample`, 0 to n - 1, and `label`.
+    """
+
+    def make(*names: str, n: int = 8, d: int = 5, classes: int = 3, seed: int = 0) -> dict[str, Embeddings]:
+        import torch
+
+        from contrast_core.embeddings import Embeddings
+
+        generator = torch.Generator().manual_seed(seed)
+        label = torch.randint(0, classes, (n,), generator=generator)
+        found = {}
+        for name in names or ("one", "two"):
+            z = torch.randn(n, d, generator=generator, dtype=torch.float64).requires_grad_()
+            found[name] = Embeddings.of(z, sample=torch.arange(n), label=label)
+        return found
+
+    return make
+
+
+@pytest.fixture
+def contrast_run(tmp_path: Path) -> Callable[..., Run]:
+    """contrast_run("mine/tabular", "training.epochs=1", ...): train a recipe in a temporary folder; gives the run."""
+
+    def run(recipe: str | Path, *settings: str) -> Run:
+        from contrast_core import runs
+
+        return runs.run(recipe, set=list(settings), out=tmp_path / "run")
 
     return run
