@@ -201,6 +201,16 @@ def generators_kept(what: str) -> Iterator[None]:
             raise Violation(f"{what} draws from the global generator of {name}.")
 
 
+@contextmanager
+def left_alone(flow: Mapping[str, Any]) -> Iterator[None]:
+    """Raise Violation if what happens inside changes a tensor of a flow in place."""
+    before = {name: x.detach().clone() for name, x in tensors_of(flow).items()}
+    yield
+    for name, x in tensors_of(flow).items():
+        if not torch.equal(x, before[name]):
+            raise Violation(f"It changes '{name}' in place.")
+
+
 def twice(make: Callable[[], Any], seeds: tuple[int, int]) -> tuple[Any, Any]:
     """What something gives after the global generators were seeded, for two seeds."""
     found = []
