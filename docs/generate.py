@@ -1,6 +1,6 @@
 """Make the parts of the documentation that come from elsewhere.
 
-The README's plugin table, catalogue.md, systems.md, commands.md, the table of checks, the pages of objectives/ and the
+The README's plugin table, catalogue.md, systems.md, commands.md, checks and scenes, the pages of objectives/ and the
 interfaces shown on pages of concepts/ and howto/ come from the code; measured tables come, as the benchmarks wrote
 them, from docs/evidence into the pages that show them.
 
@@ -125,7 +125,7 @@ def main() -> None:
         ROOT / "docs" / "catalogue.md": catalogue_page(registry),
         ROOT / "docs" / "systems.md": systems.page(catalogue.entries(), registry),
         ROOT / "docs" / "commands.md": commands_page(),
-        CHECKS: checks.with_table(CHECKS.read_text(encoding="utf-8")),
+        CHECKS: checks.with_tables(CHECKS.read_text(encoding="utf-8")),
         **objective_pages(registry),
         **{ROOT / page: with_tables(ROOT / page) for page in SHOWING},
         **{page: with_interfaces(page.read_text(encoding="utf-8")) for page in EXPLAINING},

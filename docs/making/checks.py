@@ -1,4 +1,4 @@
-"""The table of all checks of the conformance kit."""
+"""The tables of the conformance kit: all checks, and the scenes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from contrast_core.spec import KINDS
 from contrast_core.testing.checks import Check, checks_of
 from contrast_core.testing.plugins import PLUGIN, RECIPE
+from contrast_core.testing.scenes import SCENES, TABLE
 
-BEGIN, END = "<!-- checks: made by docs/generate.py -->", "<!-- end of checks -->"
+MARKS = {
+    name: (f"<!-- {name}: made by docs/generate.py -->", f"<!-- end of {name} -->") for name in ("checks", "scenes")
+}
 
 
 def table() -> str:
@@ -22,10 +25,22 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def with_table(page: str) -> str:
-    """A page with a fresh table between its two marks."""
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}"
+def scenes() -> str:
+    """The kit's scenes and what each sets."""
+    lines = ["| scene | what it sets |", "|---|---|"]
+    for name, settings in SCENES.items():
+        told = [each.replace(str(TABLE.parent) + "/", "") for each in settings]
+        lines.append(f"| `{name}` | {', '.join(f'`{each}`' for each in told) or 'nothing: `core/two-views`'} |")
+    return "\n".join(lines)
+
+
+def with_tables(page: str) -> str:
+    """A page with fresh tables between their marks."""
+    for name, text in (("checks", table()), ("scenes", scenes())):
+        begin, end = MARKS[name]
+        before, rest = page.split(begin)
+        page = f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}"
+    return page
 
 
 def _names(kind: str) -> set[str]:

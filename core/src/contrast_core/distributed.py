@@ -101,7 +101,12 @@ class _Gathered(torch.autograd.Function):
 
 @torch.no_grad()
 def average_gradients(parameters: Iterable[Tensor], group: ProcessGroup | None = None) -> None:
-    """The mean over processes in place of each gradient; one that only some of them have counts as 0 in the others."""
+    """The mean over processes in place of each gradient; one that only some of them have counts as 0 in the others.
+
+    In one process alone nothing happens.
+    """
+    if group is None and not (distributed.is_available() and distributed.is_initialized()):
+        return
     wanted = [parameter for parameter in parameters if parameter.requires_grad]
     if not wanted:
         return

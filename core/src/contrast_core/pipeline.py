@@ -62,12 +62,12 @@ class Pipeline(nn.Module):
         flow: dict[str, Any] = dict(batch)
         with torch.no_grad():
             for path, part in self._transforming():
-                with _blaming(path):
+                with blaming(path):
                     part.prepare(flow)
                     flow.update(part(flow))
         flow.update(self.memories)
         for path, part in self._comparing():
-            with _blaming(path):
+            with blaming(path):
                 part.prepare(flow)
 
     def forward(self, batch: Flow) -> Outputs:
@@ -88,26 +88,26 @@ class Pipeline(nn.Module):
         """The flow after the views."""
         flow: dict[str, Any] = dict(batch)
         for path, view in self._views("views"):
-            with _blaming(path):
+            with blaming(path):
                 flow.update(view(flow))
         return flow
 
     def encode_views(self, viewed: Flow) -> dict[str, Any]:
         """The flow after the encoder, from that after the views."""
-        with _blaming("encoder"):
+        with blaming("encoder"):
             return {**viewed, **self.encoder(viewed)}
 
     def compare(self, batch: Flow, encoded: Flow) -> Outputs:
         """From the flow after the encoder to tables and pairs: late views, memories, samplers."""
         flow: dict[str, Any] = dict(encoded)
         for path, view in self._views("late_views"):
-            with _blaming(path):
+            with blaming(path):
                 flow.update(view(flow))
         self._write("before-pairs", flow)
         flow.update(self.memories)
         pairs = {}
         for name, sampler in self.samplers.items():
-            with _blaming(f"sampler.{name}"):
+            with blaming(f"sampler.{name}"):
                 pairs.update(sampler(flow))
         tables = {name: table for name, table in flow.items() if isinstance(table, Embeddings)}
         return Outputs(tables, pairs, batch)
@@ -125,7 +125,7 @@ class Pipeline(nn.Module):
         for name, objective in self.objectives.items():
             if only and name not in only:
                 continue
-            with _blaming(f"objective.{name}"):
+            with blaming(f"objective.{name}"):
                 found = objective(outputs)
             for key, term in ({"": found} if isinstance(found, Term) else found).items():
                 label = f"{name}/{key}" if key else name
@@ -150,7 +150,7 @@ class Pipeline(nn.Module):
         """The embedding of a batch's items."""
         flow = self.draw_views(batch)
         encoder: Encoder = self.encoder
-        with _blaming("encoder"):
+        with blaming("encoder"):
             return encoder.embed(flow)
 
     def _views(self, which: str) -> list[tuple[str, Any]]:
@@ -169,7 +169,7 @@ class Pipeline(nn.Module):
             return
         for name, memory in self.memories.items():
             if isinstance(memory, Memory) and memory.when == when:
-                with torch.no_grad(), _blaming(f"memory.{name}"):
+                with torch.no_grad(), blaming(f"memory.{name}"):
                     memory.write(flow[memory.source].detach())
 
 
@@ -196,7 +196,8 @@ def _named_modules(kind: str, parts: Mapping[str, Part]) -> nn.ModuleDict:
 
 
 @contextmanager
-def _blaming(path: str) -> Iterator[None]:
+def blaming(path: str) -> Iterator[None]:
+    """Name the section of whatever raises ValueError inside."""
     try:
         yield
     except ValueError as error:

@@ -49,7 +49,7 @@ def test_every_check_is_a_test_with_its_reason(tiny: Path, tmp_path: Path) -> No
     done = _pytest(tmp_path, MARKED.format("contrast-tiny"), "-k", "tiny/dot or tiny/none-has")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "PASSED test_it.py::test_conformance[similarity:tiny/dot-loads]" in done.stdout
-    assert "data:tiny/none: has-an-example: No recipe of the plugin uses it" in done.stdout
+    assert "data:tiny/none: has-an-example: No recipe of the plugin that can be used here has it." in done.stdout
     assert "Blocks are centred. (In blocks" in done.stdout
     assert "1 failed" in done.stdout
     assert "1 xfailed" in done.stdout

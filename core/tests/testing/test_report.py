@@ -68,7 +68,7 @@ def test_a_component_without_an_example_says_what_to_write(say: Say) -> None:
     """It is not passed over."""
     (found,) = check("contrast-tiny", components=[POINTS], only=["has-an-example"]).results
     assert found.outcome == "failed"
-    assert "add one, or an [[example]] to checks.toml" in found.reason
+    assert "To look at it, add one, or an [[example]] to checks.toml" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,11 @@ def test_the_command_takes_a_project_and_ends_with_0_if_all_is_well(
     ("arguments", "said"),
     [
         (["contrast-tinny"], "No plugin 'contrast-tinny' is installed."),
-        (["contrast-tiny", "--only", "lods"], "No check of contrast-tiny has this name"),
-        (["contrast-tiny", "--component", "tiny/dott"], "No check of contrast-tiny has this name"),
+        (["contrast-tiny", "--only", "lods"], "No check has this name or is of this component"),
+        (
+            ["contrast-tiny", "--component", "tiny/dott"],
+            "No check has this name or is of this component",
+        ),
         ([".."], "has no pyproject.toml"),
     ],
 )

@@ -19,9 +19,10 @@ def check(given: Namespace) -> int:
     from contrast_core.testing.outcome import Report
 
     made = session_of(_distribution(given.what), only=given.only, components=given.component)
-    tasks = [task for task in made.tasks() if not given.only or task.check in given.only]
-    if not tasks:
-        raise ContrastError(f"No check of {made.plugin.label} has this name or is of this component.")
+    tasks = [task for task in made.tasks() if made.wanted(task)]
+    if not any(not given.only or task.check in given.only for task in tasks):
+        known = ", ".join(made.known())
+        raise ContrastError(f"No check has this name or is of this component; {made.plugin.label} has {known}.")
     columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     results = []
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

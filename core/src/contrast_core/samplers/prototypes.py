@@ -55,7 +55,8 @@ class Prototypes(PairSampler):
     def forward(self, flow: Flow) -> Mapping[str, Pairs]:
         """Pairs of the repeated anchors with all prototypes."""
         anchors: Embeddings = flow[self.anchors]
-        clusters = self._clusters(flow).reshape(len(anchors), -1)
+        clusters = self._clusters(flow)
+        clusters = clusters[:, None] if clusters.dim() == 1 else clusters
         repeated = cat(
             [
                 anchors.with_columns(clustering=torch.full((len(anchors),), m), cluster=clusters[:, m])

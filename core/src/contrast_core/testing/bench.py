@@ -84,9 +84,10 @@ class Bench:
         key = str(self.example.recipe.tree.get("data"))
         loaded = self.session.loaded
         if key not in loaded:
-            loaded[key] = compose(self.example.recipe, self.session.registry).data
+            data = compose(self.example.recipe, self.session.registry).data
             with own_randomness():
-                loaded[key].load()
+                data.load()
+            loaded[key] = data
         return loaded[key]
 
     def composition(self) -> tuple[Composition, Any]:

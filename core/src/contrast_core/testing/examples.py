@@ -2,9 +2,9 @@
 
 A plugin may have a file `checks.toml` beside its manifest:
 
-    [[example]]                         # a component that no recipe of the plugin uses, or another way to use one
+    [[example]]                         # a component that no recipe uses, or to be looked at here instead of there
     component = "objective:mine/margin"
-    scene = "labels"                    # one of contrast_core.testing.SCENES; or recipe = "mine/tabular"
+    scene = "labels"                    # one of contrast_core.testing.scenes.SCENES; or recipe = "mine/tabular"
     settings = ["objective.contrast.margin=0.3"]
 
     [[expected]]                        # a check that is known to fail, and why that is all right
@@ -16,7 +16,7 @@ A plugin may have a file `checks.toml` beside its manifest:
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +128,7 @@ def examples_of(component: Component, session: Session) -> list[Example] | str:
     except ContrastError as error:
         return f"Its example in {FILE} can't be used: {error}"
     found = session.in_recipes.get(component)
-    return [found] if found is not None else _in_scenes(component, session)
+    return [found] if found is not None else _in_scenes(component, session, session.unusable)
 
 
 def check_names(declared: Declarations, plugin: Plugin) -> None:
@@ -146,7 +146,7 @@ def _declared(component: Component, each: Declared, registry: Registry) -> Examp
     if each.scene is not None:
         return _placed(component, scene(each.scene, component, each.settings), f"scene {each.scene}", registry)
     assert each.recipe is not None
-    recipe = load_recipe(registry.recipe(each.recipe).locate(), list(each.settings), trusted=True)
+    recipe = load_recipe(registry.recipe(each.recipe).locate(), list(each.settings))
     return _placed(component, recipe, f"recipe {each.recipe}", registry)
 
 
@@ -158,15 +158,16 @@ def _placed(component: Component, recipe: Recipe, origin: str, registry: Registr
     raise ContrastError(f"no part of the {origin} is {component.name}.")
 
 
-def in_recipes(plugin: Plugin, registry: Registry) -> dict[Component, Example]:
-    """The first recipe that uses each component; recipes that ask for data of one's own are left out."""
+def in_recipes(plugin: Plugin, registry: Registry, unusable: dict[str, str]) -> dict[Component, Example]:
+    """The first recipe that uses each component; why others can't be used goes to `unusable`."""
     assert plugin.manifest is not None
     found: dict[Component, Example] = {}
     for spec in plugin.manifest.recipes:
         try:
             stages = load_recipe(spec.locate()).stages()
             composed = [(stage, compose(stage, registry).parts) for _, stage in stages]
-        except ContrastError:
+        except ContrastError as error:
+            unusable[spec.name] = str(error)
             continue
         for stage, parts in composed:
             for path, built in parts.items():
@@ -177,10 +178,12 @@ def in_recipes(plugin: Plugin, registry: Registry) -> dict[Component, Example]:
     return found
 
 
-def _in_scenes(component: Component, session: Session) -> list[Example] | str:
+def _in_scenes(component: Component, session: Session, unusable: Mapping[str, str]) -> list[Example] | str:
     """The first scene whose parts fit a component with its default options."""
+    told = "".join(f" The recipe {name} can't be used here: {why}" for name, why in unusable.items())
+    none = f"No recipe of the plugin that can be used here has it.{told}"
     if component.kind not in PLACES or component.kind == "data":
-        return f"No recipe of the plugin uses it; add one, or an [[example]] to {FILE}."
+        return f"{none} To look at it, add one, or an [[example]] to {FILE}."
     said = ""
     for name, recipe in scenes(component):
         try:
@@ -191,7 +194,7 @@ def _in_scenes(component: Component, session: Session) -> list[Example] | str:
         if (refusal := _refusal(example, session)) is None:
             return [example]
         said = refusal
-    return f"No recipe of the plugin uses it, and in the kit's scenes it does not work: {said} Add an [[example]]."
+    return f"{none} In the kit's scenes it does not work: {said} To look at it, add an [[example]] to {FILE}."
 
 
 def _refusal(example: Example, session: Session) -> str | None:

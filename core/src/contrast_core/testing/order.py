@@ -56,8 +56,16 @@ def marked(flow: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def by_rows(pairs: Pairs, weights: Tensor) -> Tensor | None:
-    """Weights (n, m) with anchors and candidates in the order of their numbers; None if they have none."""
+    """Weights (n, k m) with anchors, and each m candidates, in the order of their numbers; None if they have none.
+
+    A row that is an anchor several times, as in triplets, is that in the order of its weights.
+    """
     if ROW not in pairs.anchors or ROW not in pairs.candidates:
         return None
-    rows, columns = (torch.argsort(table[ROW], stable=True) for table in (pairs.anchors, pairs.candidates))
-    return weights[rows][:, columns]
+    columns = torch.argsort(pairs.candidates[ROW], stable=True)
+    sides = torch.cat([side[:, columns] for side in weights.split(len(columns), 1)], 1)
+    number = pairs.anchors[ROW].tolist()
+    if len(set(number)) == len(number):
+        return sides[torch.argsort(pairs.anchors[ROW])]
+    lines = sides.tolist()
+    return sides[torch.tensor(sorted(range(len(number)), key=lambda row: (number[row], lines[row])))]

@@ -31,12 +31,13 @@ NO_EXAMPLE = "has-an-example"
 
 @frozen(eq=False)
 class Task:
-    """One check of one subject, to be run."""
+    """One check of one subject, to be run; one that is needed is run whatever is asked for."""
 
     subject: Subject
     check: str
     run: Any
     example: str = ""
+    needed: bool = False
 
 
 @final
@@ -54,6 +55,7 @@ class Session:
         self.plugin, self.registry = plugin, registry
         self.only, self.components = tuple(only), tuple(components)
         self.loaded: dict[str, Data] = {}
+        self.unusable: dict[str, str] = {}
         self._bench: Bench | None = None
         self._examples: dict[Component, list[Example] | str] = {}
 
@@ -71,7 +73,13 @@ class Session:
     @cached_property
     def in_recipes(self) -> Mapping[Component, Example]:
         """The first recipe of the plugin that uses a component."""
-        return in_recipes(self.plugin, self.registry)
+        return in_recipes(self.plugin, self.registry, self.unusable)
+
+    def known(self) -> list[str]:
+        """All components of the plugin."""
+        manifest = self.plugin.manifest
+        assert manifest is not None
+        return [str(Subject.of(component)) for component in manifest.components]
 
     def selected(self) -> Sequence[Component]:
         """The components to check."""
@@ -118,19 +126,26 @@ class Session:
             subject = Subject.of(component)
             found = self.examples(component)
             why = found if isinstance(found, str) else ""
-            yield Task(subject, NO_EXAMPLE, lambda why=why: _complain(why))
+            yield Task(subject, NO_EXAMPLE, lambda why=why: _complain(why), needed=bool(why))
             for check in checks_of(component.kind):
                 if check.static:
                     yield Task(subject, check.name, lambda c=check, it=component: c.run(it))
-                for example in () if isinstance(found, str) or check.static else found:
-                    run = lambda c=check, e=example: c.run(self.bench(e))  # noqa: E731
-                    yield Task(subject, check.name, run, example.origin)
+                elif isinstance(found, str):
+                    yield Task(subject, check.name, lambda: _pass_over("it has no example."))
+                else:
+                    for example in found:
+                        run = lambda c=check, e=example: c.run(self.bench(e))  # noqa: E731
+                        yield Task(subject, check.name, run, example.origin)
 
     def results(self) -> Iterator[Result]:
         """Run the checks, one after the other."""
         for task in self.tasks():
-            if not self.only or task.check in self.only:
+            if self.wanted(task):
                 yield self.result(task)
+
+    def wanted(self, task: Task) -> bool:
+        """Whether a check is asked for; that a component has no example is always told."""
+        return not self.only or task.check in self.only or task.needed
 
     def result(self, task: Task) -> Result:
         """Run one check; what it leaves of random generators and threads is put back."""
@@ -154,6 +169,10 @@ class Session:
             reason = f"{expected} ({reason})" if reason else f"checks.toml says that it fails: {expected}"
         seconds = time.perf_counter() - began
         return Result(task.subject, task.check, outcome, reason, task.example, seconds)  # type: ignore[arg-type]
+
+
+def _pass_over(why: str) -> None:
+    raise Skip(why)
 
 
 def _complain(why: str) -> None:

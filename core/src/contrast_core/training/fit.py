@@ -12,7 +12,7 @@ import torch
 from contrast_core.compose import Composition
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Flow
-from contrast_core.pipeline import total
+from contrast_core.pipeline import blaming, total
 from contrast_core.training.checkpoint import save_checkpoint
 from contrast_core.training.context import Context
 from contrast_core.training.embedding import diagnose
@@ -114,7 +114,8 @@ class Trainer:
         self.schedule.set(at.done)
         context.watching = (at.done + 1) % self.training.diagnose_every == 0 or at.done + 1 == self.steps
         try:
-            terms = self.step.run(context, batch)
+            with blaming("step"):
+                terms = self.step.run(context, batch)
             loss = self.processes.agree(total(terms).item())
             at.advance(loss, self.per_epoch)
             at.seconds = time.perf_counter() - began
@@ -127,6 +128,8 @@ class Trainer:
                 if context.watching and context.alignment is not None:
                     numbers = {"alignment": context.alignment, **numbers}
                 record.diagnostics({**line, **numbers})
+                if not any(term.rows for term in terms.values()):
+                    at.alarms.append(f"Step {at.step}: no row counted in any term; nothing was learned from the batch.")
                 if alarm and alarm not in at.alarms:
                     at.alarms.append(alarm)
         except ContrastError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any, Union, get_args, get_origin
 
 import torch
@@ -55,9 +56,9 @@ def _options(example: Example) -> Iterator[tuple[str, Any]]:
 
 
 def _with(example: Example, key: str, value: Any) -> Example:
-    tree = Recipe(example.recipe.tree, example.recipe.source, example.recipe.folder).resolved()
+    tree = deepcopy(dict(example.recipe.tree))
     put(tree, f"{example.path}.{key}", value)
-    changed = Recipe(tree, example.recipe.source, None)
+    changed = Recipe(tree, example.recipe.source, example.recipe.folder)
     return Example(example.component, changed, example.path, example.origin)
 
 

@@ -71,11 +71,15 @@ def reads_what_it_needs(bench: Bench) -> None:
 
 @at_work
 def leaves_its_input_alone(bench: Bench) -> None:
-    """It changes no row and no column in place."""
+    """It changes no row, no column and none of its parameters in place."""
     ready = bench.ready()
     outputs = ready.outputs({name: table.detach() for name, table in ready.tables.items()})
-    with left_alone(outputs.tables):
+    own = dict(ready.part.named_parameters())
+    kinds = {name: parameter.dtype for name, parameter in own.items()}
+    with left_alone({**outputs.tables, **own}):
         ready.part(outputs)
+    if kinds != {name: parameter.dtype for name, parameter in ready.part.named_parameters()}:
+        raise Violation("It changes the type of its own parameters.")
 
 
 @at_work
@@ -150,8 +154,11 @@ def nothing_to_attract(bench: Bench) -> None:
         name: evolve(pairs, positives=dense(torch.zeros(len(pairs.anchors), len(pairs.candidates))))
         for name, pairs in outputs.pairs.items()
     }
-    single = {name: t.select(torch.arange(min(1, len(t)))) for name, t in ready.tables.items()}
-    cases: dict[str, Callable[[], Mapping[str, Term]]] = {"of one item": lambda: ready.terms(single)}
+    single, none = ({name: t.select(torch.arange(n)) for name, t in ready.tables.items()} for n in (1, 0))
+    cases: dict[str, Callable[[], Mapping[str, Term]]] = {
+        "of one item": lambda: ready.terms(single),
+        "without items": lambda: ready.terms(none),
+    }
     if alone:
         cases["without positives"] = lambda: named(ready.part(evolve(outputs, pairs=alone)))
     for what, make in cases.items():
@@ -164,6 +171,21 @@ def nothing_to_attract(bench: Bench) -> None:
         for term in terms.values():
             if not bool(term.value.isfinite()):
                 raise Violation(f"A batch {what} gives {term.value.item()}; leave rows out that have no positive.")
+
+
+@at_work
+def parameters_are_registered(bench: Bench) -> None:
+    """Whatever it trains is among its parameters, not hidden in a list, so that it is optimised and saved."""
+    part: nn.Module = bench.ready().part
+    known = {id(parameter) for parameter in part.parameters()}
+    for module in part.modules():
+        for name, value in vars(module).items():
+            listed = value.values() if isinstance(value, dict) else value
+            for each in () if name.startswith("_") else listed if isinstance(value, dict | list | tuple) else [value]:
+                if isinstance(each, Tensor) and each.requires_grad and id(each) not in known:
+                    raise Violation(f"Its attribute '{name}' holds a tensor that wants a gradient and is no parameter.")
+                if isinstance(each, nn.Module) and any(id(p) not in known for p in each.parameters()):
+                    raise Violation(f"Its attribute '{name}' holds a module that is not registered: use a ModuleList.")
 
 
 @at_work
@@ -223,6 +245,7 @@ CHECKS = (
     tiles_agree,
     precision,
     nothing_to_attract,
+    parameters_are_registered,
     holds_no_model,
     gradient_cache_agrees,
     processes_agree,

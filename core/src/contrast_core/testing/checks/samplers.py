@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from contrast_core.embeddings import Embeddings
+from contrast_core.errors import ContrastError
 from contrast_core.pairs import Pairs
 from contrast_core.relations import Block, Relation
 from contrast_core.testing.bench import Bench, close, twice
@@ -111,12 +113,30 @@ def order_of_rows(bench: Bench) -> None:
     other, _ = reordered(plain)
     before, after = part(plain), part(other)
     for name, pairs in before.items():
-        for what in ("positives", "negatives"):
-            expected = by_rows(pairs, _weights(pairs, getattr(pairs, what)))
-            found = by_rows(after[name], _weights(after[name], getattr(after[name], what)))
-            if expected is None or found is None:
-                raise Skip("its rows are not those of tables alone.")
-            close(found, expected, f"The {what} of '{name}' depend on the order of the items")
+        expected, found = by_rows(pairs, _both(pairs)), by_rows(after[name], _both(after[name]))
+        if expected is None or found is None:
+            raise Skip("its rows are not those of tables alone.")
+        close(found, expected, f"Who meets whom in '{name}' depends on the order of the items")
+
+
+def _both(pairs: Pairs) -> torch.Tensor:
+    """Weights of positives and of negatives side by side, (n, 2 m)."""
+    return torch.cat([_weights(pairs, pairs.positives), _weights(pairs, pairs.negatives)], 1)
+
+
+@at_work
+def nothing_to_pair(bench: Bench) -> None:
+    """Tables without rows give pairs without rows, or a sentence."""
+    part, flow = _flow(bench)
+    none = torch.arange(0)
+    empty = {name: value.select(none) if isinstance(value, Embeddings) else value for name, value in flow.items()}
+    try:
+        for pairs in part(empty).values():
+            _both(pairs)
+    except (ValueError, ContrastError):
+        return
+    except Exception as error:
+        raise Violation(f"Tables without rows end in {type(error).__name__}: {error}") from error
 
 
 def _all(found: Mapping[str, Pairs]) -> dict[str, torch.Tensor]:
@@ -150,6 +170,7 @@ CHECKS = (
     weights_are_weights,
     relations_agree_in_tiles,
     order_of_rows,
+    nothing_to_pair,
     same_seed_same_pairs,
     processes_agree,
 )

@@ -23,12 +23,13 @@ BROKEN = {
     ),
     "sampler": (
         "gives-what-it-says reads-what-it-needs weights-are-weights relations-agree-in-tiles order-of-rows "
-        "same-seed-same-pairs processes-agree continues-bit-for-bit"
+        "nothing-to-pair same-seed-same-pairs processes-agree continues-bit-for-bit"
     ),
     "objective": (
         "loads constructor-is-the-schema documented numbers-that-make-no-sense terms-are-scalars gradient-flows "
         "reads-what-it-needs leaves-its-input-alone same-seed-same-value order-of-rows tiles-agree precision "
-        "nothing-to-attract holds-no-model gradient-cache-agrees processes-agree continues-bit-for-bit"
+        "nothing-to-attract parameters-are-registered holds-no-model gradient-cache-agrees processes-agree "
+        "continues-bit-for-bit"
     ),
     "step": "learns same-seed-same-training continues-bit-for-bit",
     "evaluator": "scores-are-scores same-generator-same-scores leaves-its-input-alone refuses-what-is-not-finite",

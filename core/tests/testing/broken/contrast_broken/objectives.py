@@ -6,7 +6,8 @@ import math
 import random
 from typing import final
 
-from torch import distributed
+import torch
+from torch import distributed, nn
 
 from contrast_broken.encoders import Honest as AnEncoder
 from contrast_broken.samplers import ShareOfRow
@@ -149,7 +150,7 @@ class OrderOfRows(_InfoNCE):
     def forward(self, outputs: Outputs) -> Term:
         """The loss and the neighbours' distance."""
         z, term = outputs.tables["one"].z, infonce(outputs)
-        return Term(term.value + (z - z.roll(1, 0)).square().mean(), term.rows, term.dropped)
+        return Term(term.value + (z - z.roll(1, 0)).square().sum() / max(1, len(z)), term.rows, term.dropped)
 
 
 @final
@@ -160,7 +161,7 @@ class TilesAgree(_InfoNCE):
         """The loss and a weighted sum."""
         term = infonce(outputs)
         sums, _ = pairwise.weighted_sum(outputs.pairs["pairs"], ShareOfRow(), Cosine(), 1.0)
-        return Term(term.value + sums.mean(), term.rows, term.dropped)
+        return Term(term.value + sums.sum() / max(1, len(sums)), term.rows, term.dropped)
 
 
 @final
@@ -183,6 +184,19 @@ class NothingToAttract(_InfoNCE):
         found = pairwise.contrast(pairs, pairs.positives | pairs.negatives, Cosine(), 0.5)
         losses = (found.denominator - found.positive)[found.weight > 0]
         return Term(losses.mean(), len(losses))
+
+
+@final
+class ParametersAreRegistered(_InfoNCE):
+    """L = InfoNCE; keeps what it learns in a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scales = [nn.Parameter(torch.ones(()))]
+
+    def forward(self, outputs: Outputs) -> Term:
+        """The loss, scaled."""
+        return changed(infonce(outputs), self.scales[0].item())
 
 
 @final

@@ -103,6 +103,16 @@ class SameSeedSamePairs(_Two):
 
 
 @final
+class NothingToPair(_Two):
+    """Asks for the item with the largest number, which an empty batch does not have."""
+
+    def forward(self, flow: Flow) -> Mapping[str, Pairs]:
+        """The pairs, once that is known."""
+        flow["one"]["sample"].max()
+        return super().forward(flow)
+
+
+@final
 class ProcessesAgree(_Two):
     """Takes this process's share of anchors that all processes have."""
 

@@ -1,0 +1,1 @@
+"""Losses of other libraries, borrowed for contrast."""

@@ -1,0 +1,1 @@
+"""Sharpness-aware minimisation and class-balanced reservoirs, as parts for contrast."""
