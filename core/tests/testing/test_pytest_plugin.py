@@ -94,7 +94,8 @@ def test_tables_to_try_an_objective_on(contrast_tables: Any) -> None:
 
 
 def test_a_recipe_runs_in_a_temporary_folder(contrast_run: Any, tmp_path: Path) -> None:
-    """And its scores are there."""
-    done = contrast_run("core/digits-supcon", "training.steps=1", "training.tensorboard=off")
-    assert done.folder == tmp_path / "run"
-    assert done.scores
+    """A new one each time; its scores are there."""
+    for number in (1, 2):
+        done = contrast_run("core/digits-supcon", "training.steps=1", "training.tensorboard=off")
+        assert done.folder == tmp_path / f"run-{number}"
+        assert done.scores

@@ -93,7 +93,12 @@ def parser() -> argparse.ArgumentParser:
 def _add_new(command: argparse.ArgumentParser) -> None:
     command.add_argument("distribution", metavar="contrast-NAME", help="its name, in lower-case letters and digits")
     command.add_argument(
-        "--in", type=Path, default=Path(), metavar="FOLDER", dest="folder", help="where its folder is made (default: .)"
+        "--in",
+        type=Path,
+        default=Path(),
+        metavar="FOLDER",
+        dest="folder",
+        help="an existing folder, in which its own is made (default: .)",
     )
     command.add_argument("--author", default="", metavar="NAME", help="for the licence and the metadata")
     command.add_argument(

@@ -95,11 +95,15 @@ def contrast_tables() -> Callable[..., dict[str, Embeddings]]:
 
 @pytest.fixture
 def contrast_run(tmp_path: Path) -> Callable[..., Run]:
-    """contrast_run("mine/tabular", "training.epochs=1", ...): train a recipe in a temporary folder; gives the run."""
+    """contrast_run("mine/tabular", "training.epochs=1", ...): train a recipe in a temporary folder; gives the run.
+
+    Each call has a folder of its own.
+    """
 
     def run(recipe: str | Path, *settings: str) -> Run:
         from contrast_core import runs
 
-        return runs.run(recipe, set=list(settings), out=tmp_path / "run")
+        number = len(list(tmp_path.glob("run-*"))) + 1
+        return runs.run(recipe, set=list(settings), out=tmp_path / f"run-{number}")
 
     return run
