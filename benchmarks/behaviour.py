@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pictures import save
 from torch import Tensor
 
 from contrast_core import Embeddings
@@ -29,6 +28,7 @@ from contrast_core.diagnostics import effective_rank, spectrum, tolerance, unifo
 from contrast_core.evaluation.neighbours import KNN
 from contrast_core.registry import Registry, discover
 from contrast_core.report import charts
+from contrast_core.report.picture import save
 from contrast_core.runs import find_recipe
 from contrast_core.settings import as_settings
 from contrast_core.training.embedding import embed_all

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 import scaling_count
-from pictures import save
 from scaling_model import DESIGNS, FLOAT, Job, Link, Rates, memory, seconds, sent, shared, simulated
 
 from contrast_core.report import charts
+from contrast_core.report.picture import save
 
 ROOT = Path(__file__).resolve().parent.parent
 LINKS = (

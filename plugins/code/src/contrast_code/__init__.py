@@ -1,0 +1,1 @@
+"""contrast-recommendation: MCLRec and its relatives on sequential recommendation, as parts for contrast."""
