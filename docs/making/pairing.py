@@ -64,8 +64,8 @@ PAIRINGS: Mapping[str, Pairing] = {
     "core/cacr": VIEWS._replace(queue="can"),
     "core/momentum-cacr": Pairing("core/teacher-views", "no", "yes", "no"),
     "recommendation/margin-regulariser": Pairing("core/cross", "no", "yes", "can"),
-    "recommendation/over-pairs": Pairing(
-        "recommendation/augmented-pairs", "no", "yes", "no", {"objective": {"use": "core/infonce"}}
+    "core/over-pairs": Pairing(
+        "core/two-views", "can", "can", "can", {"objective": {"use": "core/infonce"}, "pairs": ["pairs"]}
     ),
     "core/lightly": TABLES._replace(required={"loss": "NTXentLoss"}),
     "core/metric-learning": Pairing("", "yes", "can", "can", {"loss": "MultiSimilarityLoss"}),

@@ -190,6 +190,15 @@ class Data(ABC):
         """Numbers (int64) of the items that training draws; None means all."""
         return None
 
+    def drawn(self, batch_size: int, generator: torch.Generator) -> Sequence[Tensor] | None:
+        """Numbers (int64) of the items of each batch of an epoch, if these data draw them in a way of their own.
+
+        None, the usual answer, means the training items in random order, cut into batches of `batch_size`. Other ways
+        are batches of one language each, or of several items of each class. How many batches there are must not
+        depend on the generator.
+        """
+        return None
+
     @property
     def evaluation_items(self) -> Tensor | None:
         """Numbers (int64) of the items that are embedded for evaluation and export, in that order; None means all."""

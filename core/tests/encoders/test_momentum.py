@@ -133,3 +133,14 @@ def test_wrong_options_are_refused() -> None:
         Momentum(MLP(), momentum=1.5)
     with pytest.raises(ValueError, match=r"no table 'ones', only one, two\. Did you mean one\?"):
         Momentum(MLP(), tables=["ones"])
+
+
+def test_the_teacher_may_read_another_input() -> None:
+    """Its first view is then the second one's; the student's is not; and an unknown input is refused."""
+    encoder = prepared(reads={"one": "two"})
+    tables = encoder(batch())
+    assert tables["one-teacher"].z.equal(tables["two-teacher"].z)
+    assert not tables["one"].z.equal(tables["two"].z)
+    assert set(prepared(reads={"one": "other"}).needs) == {"one", "two", "sample", "other"}
+    with pytest.raises(ValueError, match=r"reads no input 'oen'.*one"):
+        Momentum(MLP(), reads={"oen": "two"})

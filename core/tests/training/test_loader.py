@@ -88,3 +88,22 @@ def test_global_generators_are_left_alone(parts: SimpleNamespace, workers: int, 
 def test_any_seed_will_do(parts: SimpleNamespace, seed: int) -> None:
     """Large ones are no overflow."""
     assert len(samples(parts.Rows(), Training(batch_size=4, seed=seed), 10**6)) == 3
+
+
+def test_data_may_draw_their_batches_themselves(parts: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neighbours in a random order, another one in each epoch; a single item is left out; an epoch goes on anywhere."""
+    asked = []
+
+    def drawn(self: Any, batch_size: int, generator: torch.Generator) -> list[torch.Tensor]:
+        asked.append(batch_size)
+        couples = [torch.tensor([2 * n, 2 * n + 1]) for n in torch.randperm(4, generator=generator).tolist()]
+        return [*couples, torch.tensor([9])]
+
+    monkeypatch.setattr(parts.Rows, "drawn", drawn)
+    data, training = parts.Rows(), Training(batch_size=7)
+    first = samples(data, training, 0)
+    assert sorted(first) == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert first != samples(data, training, 1)
+    assert samples(data, training, 0, start=1) == first[1:]
+    assert batches_per_epoch(data, training) == 4
+    assert set(asked) == {7}

@@ -36,6 +36,7 @@ from contrast_core.assembly import trained
 from contrast_core.compose import Composition
 from contrast_core.diagnostics import alignment, uniformity
 from contrast_core.embeddings import Embeddings
+from contrast_core.evaluation.ranking import gains, paired_bootstrap
 from contrast_core.interfaces import Outputs
 from contrast_core.registry import discover
 from contrast_core.report.charts import Line, figure
@@ -46,7 +47,6 @@ from contrast_core.training.loader import batches
 from contrast_recommendation.data.component import Interactions
 from contrast_recommendation.objectives import MarginRegulariser
 from contrast_recommendation.ranking import FullRanking
-from contrast_recommendation.ranks import gains, paired_bootstrap
 from contrast_recommendation.step import Meta
 
 SASREC, JOINT, BARE = "SASRec", "MCLRec, joint", "MCLRec without R"

@@ -15,7 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from contrast_recommendation.ranks import gains, target_ranks
+from contrast_core.evaluation.ranking import gains
+from contrast_recommendation.ranks import target_ranks
 from contrast_recommendation.recbole import repaired
 
 K = (5, 10, 20)

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from contrast_core.embeddings import Embeddings
+from contrast_core.evaluation.ranking import gains
 from contrast_recommendation.data.component import Interactions
 from contrast_recommendation.ranking import FullRanking
-from contrast_recommendation.ranks import gains
 from contrast_recommendation.weights import encoder_of, read_state
 
 PUBLISHED = {"HR@5": ".0581", "HR@10": ".0871", "HR@20": ".1243", "NDCG@5": ".0352", "NDCG@10": ".0446",

@@ -8,15 +8,18 @@ from torch.nn.functional import cross_entropy
 
 from contrast_core import pairwise
 from contrast_core.embeddings import Embeddings
-from contrast_core.interfaces import Objective, Outputs, Term
+from contrast_core.interfaces import Outputs
 from contrast_core.objectives.infonce import InfoNCE
+from contrast_core.objectives.over_pairs import OverPairs
 from contrast_core.pairs import Pairs
 from contrast_core.relations import dense
 from contrast_core.samplers.views import TwoViews
 from contrast_core.similarity import Cosine, Dot
 from contrast_recommendation.augmenters import LearnableAugmenters
-from contrast_recommendation.objectives import MarginRegulariser, OverPairs
+from contrast_recommendation.objectives import MarginRegulariser
 from contrast_recommendation.samplers import AugmentedPairs, NextItem, SameTarget
+
+PAIRS = ("one-two", "two-one", "augmented")
 
 
 def check(value: torch.Tensor, expected: torch.Tensor) -> None:
@@ -69,8 +72,8 @@ def test_golden_meta_contrast(golden, rows):
         check(flow["one-augmented"].z, case["out_z1"])
         check(flow["two-augmented"].z, case["out_z2"])
         outputs = Outputs({}, AugmentedPairs()(flow), {})
-        contrast = OverPairs(InfoNCE(temperature=1.0, similarity=Dot()))(outputs)
-        margin = OverPairs(MarginRegulariser(bounds="row"))(outputs)
+        contrast = OverPairs(InfoNCE(temperature=1.0, similarity=Dot()), PAIRS)(outputs)
+        margin = OverPairs(MarginRegulariser(bounds="row"), PAIRS)(outputs)
         for name, golden_name in (("one-two", "h1_z2"), ("two-one", "h2_z1"), ("augmented", "z1_z2")):
             check(contrast[name].value, case[f"out_nce_{golden_name}"])
             check(margin[name].value, case[f"out_reg_{golden_name}"])
@@ -176,36 +179,8 @@ def test_same_target_pairs_are_those_of_a_loop():
             assert bool(negatives[i, j]) == (known and target[i] != target[j])
 
 
-def test_one_objective_over_several_pairs_gives_each_its_term(rows):
-    """Each is what the objective gives alone; the gradient is that of the sum."""
-    z = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    flow = dict(zip(("a", "b", "c"), map(rows, z), strict=True))
-    pairs = {**TwoViews(("a", "b"), name="ab")(flow), **TwoViews(("b", "c"), name="bc")(flow)}
-    inside = InfoNCE(temperature=0.5)
-    found = OverPairs(inside, pairs=("ab", "bc"))(Outputs({}, pairs, {}))
-    assert list(found) == ["ab", "bc"]
-    for name, term in found.items():
-        check(term.value, inside(Outputs({}, {"pairs": pairs[name]}, {})).value)
-
-
-def test_what_cannot_go_over_pairs_is_refused(rows):
-    """No pairs, one twice, an objective that reads other names, or one of several terms."""
-    with pytest.raises(ValueError, match="none twice"):
-        OverPairs(InfoNCE(), pairs=("a", "a"))
-    with pytest.raises(ValueError, match="but it reads other"):
-        OverPairs(InfoNCE("other"))
-
-    class Two(Objective):
-        """Gives two terms."""
-
-        needs = ("pairs",)
-
-        def forward(self, outputs):
-            """Zeros."""
-            return {name: Term(torch.zeros(()), 1) for name in ("first", "second")}
-
-    with pytest.raises(ValueError, match="one term, not first, second"):
-        OverPairs(Two(), pairs=("a",))(Outputs({}, {"a": None}, {}))
+def test_what_cannot_be_is_refused():
+    """Two views of one name, and no table at all."""
     with pytest.raises(ValueError, match="two different views"):
         AugmentedPairs(("one", "one"))
     with pytest.raises(ValueError, match="at least one table"):

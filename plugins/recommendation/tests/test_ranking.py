@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from contrast_core.embeddings import Embeddings
+from contrast_core.evaluation.ranking import gains
 from contrast_recommendation import ranks as module
 from contrast_recommendation.data.component import Interactions
 from contrast_recommendation.ranking import FullRanking
-from contrast_recommendation.ranks import gains, paired_bootstrap, target_ranks
+from contrast_recommendation.ranks import target_ranks
 
 GOLDEN = Path(__file__).parent / "golden"
 LINES = "".join(f"u{u} " + " ".join(f"i{(u * u + k * (u + 1)) % 13}" for k in range(4 + u)) + "\n" for u in range(8))
@@ -131,15 +132,6 @@ def test_equal_scores_count_against_the_target():
     assert ranked.tolist() == [7, 7, 7]
 
 
-def test_gains_by_hand():
-    """Ranks 1, 3 and 4 at k = 3."""
-    ranks = torch.tensor([1, 3, 4])
-    assert gains(ranks, "HR", 3).tolist() == [1, 1, 0]
-    assert gains(ranks, "NDCG", 3).tolist() == [1, 0.5, 0]
-    assert gains(ranks, "MRR", 3).tolist() == pytest.approx([1, 1 / 3, 0])
-    assert gains(ranks, "Precision", 3).tolist() == pytest.approx([1 / 3, 1 / 3, 0])
-
-
 def test_scores_name_metric_length_and_part(tmp_path):
     """One line a metric, k and part, in that order."""
     data = interactions(tmp_path)
@@ -172,18 +164,3 @@ def test_bad_input(tmp_path):
         FullRanking(k=(0,))
     with pytest.raises(ValueError, match="metrics must name at least one"):
         FullRanking(metrics=())
-
-
-def test_the_bootstrap_is_paired():
-    """A difference that every user shares has no width; independent noise around zero has, and holds zero."""
-    generator = torch.Generator().manual_seed(0)
-    base = torch.rand(400, generator=generator)
-    same = paired_bootstrap(base + 0.01, base, generator, resamples=200)
-    assert same.mean == pytest.approx(0.01)
-    assert same.high - same.low < 1e-6
-    apart = paired_bootstrap(base, torch.rand(400, generator=generator), generator, resamples=500)
-    # The interval of a mean of 400 differences of uniform numbers is about 4 deviations sqrt(1/6/400) wide.
-    assert apart.high - apart.low == pytest.approx(4 * (1 / 6 / 400) ** 0.5, rel=0.2)
-    assert apart.low < apart.mean < apart.high
-    with pytest.raises(ValueError, match="of the same users"):
-        paired_bootstrap(base, base[:5], generator)

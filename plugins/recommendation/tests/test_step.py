@@ -9,6 +9,7 @@ import torch
 
 from contrast_core.errors import ContrastError
 from contrast_core.objectives.infonce import InfoNCE
+from contrast_core.objectives.over_pairs import OverPairs
 from contrast_core.pipeline import Pipeline, Weighted, total
 from contrast_core.plan import Group, Training
 from contrast_core.samplers.views import TwoViews
@@ -19,10 +20,12 @@ from contrast_core.training.runtime import Runtime
 from contrast_core.training.steps import Ordinary
 from contrast_recommendation.augmenters import LearnableAugmenters
 from contrast_recommendation.encoder import SASRec
-from contrast_recommendation.objectives import MarginRegulariser, OverPairs
+from contrast_recommendation.objectives import MarginRegulariser
 from contrast_recommendation.samplers import AugmentedPairs, NextItem
 from contrast_recommendation.step import Meta
 from contrast_recommendation.views import SequenceAugmentation
+
+PAIRS = ("one-two", "two-one", "augmented")
 
 
 class Noting(Context):
@@ -55,8 +58,8 @@ def context_for(
     objectives = {
         "next-item": Weighted(InfoNCE("next-item", 1.0, similarity=Dot()), 1.0),
         "views": Weighted(InfoNCE("views", 1.0, similarity=Dot()), lmd),
-        "contrast": Weighted(OverPairs(InfoNCE(temperature=1.0, similarity=Dot())), beta),
-        "margin": Weighted(OverPairs(MarginRegulariser(bounds="row")), 0.1 * beta),
+        "contrast": Weighted(OverPairs(InfoNCE(temperature=1.0, similarity=Dot()), PAIRS), beta),
+        "margin": Weighted(OverPairs(MarginRegulariser(bounds="row"), PAIRS), 0.1 * beta),
     }
     samplers = {"next": NextItem(), "views": TwoViews(name="views"), "augmented": AugmentedPairs()}
     augmenters = {"augmenters": LearnableAugmenters(hidden=params["layers"][1:-1])}

@@ -36,12 +36,20 @@ class Momentum(Encoder):
         encoder: the student.
         tables: whose teacher's counterparts are given; left out, all.
         momentum: from 0 (the teacher is always equal to the student) to 1 (it never moves).
+        reads: what the teacher reads in place of an input of the student, under the input's name: it may look at an
+            augmented copy while the student looks at the original, or the other way round.
 
     Raises:
-        ValueError: if the momentum is outside [0, 1], or the student gives no such table.
+        ValueError: if the momentum is outside [0, 1], the student gives no such table or reads no such input.
     """
 
-    def __init__(self, encoder: Encoder, tables: Sequence[str] | None = None, momentum: float = 0.999):
+    def __init__(
+        self,
+        encoder: Encoder,
+        tables: Sequence[str] | None = None,
+        momentum: float = 0.999,
+        reads: Mapping[str, str] | None = None,
+    ):
         super().__init__()
         if not 0 <= momentum <= 1:
             raise ValueError(f"momentum = {momentum} must be from 0 to 1; usual values are 0.99 to 0.9999.")
@@ -50,10 +58,15 @@ class Momentum(Encoder):
             if table not in have:
                 hint = did_you_mean(table, have)
                 raise ValueError(f"The encoder gives no table '{table}', only {', '.join(have)}.{hint}")
+        self.reads = dict(reads or {})
+        for name in self.reads:
+            if name not in encoder.needs:
+                hint = did_you_mean(name, encoder.needs)
+                raise ValueError(f"The encoder reads no input '{name}', only {', '.join(encoder.needs)}.{hint}")
         self.encoder, self.momentum = encoder, momentum
         self.tables = tuple(have if tables is None else tables)
         self.embedding, self.shared = encoder.embedding, tuple(encoder.shared)
-        self.needs = tuple(encoder.needs)
+        self.needs = tuple(dict.fromkeys((*encoder.needs, *self.reads.values())))
         taught = [name.partition(".") for name in encoder.gives if name.partition(".")[0] in self.tables]
         self.gives = (
             *encoder.gives,
@@ -72,7 +85,8 @@ class Momentum(Encoder):
         """The student's tables and the teacher's."""
         found = {name: table.with_columns(source="student") for name, table in self.encoder(flow).items()}
         with torch.no_grad():
-            taught: Mapping[str, Embeddings] = self.teacher(flow)
+            seen = {**flow, **{name: flow[other] for name, other in self.reads.items()}}
+            taught: Mapping[str, Embeddings] = self.teacher(seen)
         for name in self.tables:
             found[f"{name}-teacher"] = taught[name].detach().with_columns(source="teacher")
         return found

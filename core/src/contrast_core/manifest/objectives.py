@@ -56,6 +56,12 @@ OBJECTIVES = (
     ),
     of(
         "objective",
+        "over-pairs",
+        "objectives.over_pairs:OverPairs",
+        "One objective on each of several pairs.",
+    ),
+    of(
+        "objective",
         "sigmoid",
         "objectives.sigmoid:Sigmoid",
         "SigLIP's loss: every pair is a decision of its own.",

@@ -158,6 +158,13 @@ PARTS = (
         "evaluation.clusters:Clustering",
         "k-means against the classes: NMI and ARI.",
     ),
+    of(
+        "evaluator",
+        "retrieval",
+        "evaluation.retrieval:Retrieval",
+        "MRR and recall at k of each query's own candidate.",
+        "CodeSearchNet, arXiv 1909.09436",
+    ),
     of("similarity", "cosine", "similarity:Cosine", "The cosine of two rows."),
     of("similarity", "dot", "similarity:Dot", "The inner product of two rows."),
     of(

@@ -54,8 +54,7 @@ def batches_per_epoch(data: Data, training: Training, processes: int = 1) -> int
             f"[training] batch_size = {training.batch_size} is that of all {processes} processes together: each needs "
             "at least one item."
         )
-    full, rest = divmod(len(training_items(data)), training.batch_size)
-    return full + (rest >= max(2, processes))
+    return len(_groups(data, training.batch_size, torch.Generator(), max(2, processes)))
 
 
 def batches(
@@ -68,9 +67,7 @@ def batches(
     if data.whole:
         groups = [torch.arange(len(data))][start:]
     else:
-        items = training_items(data)
-        order = items[torch.randperm(len(items), generator=generator)]
-        groups = list(order.split(training.batch_size))[start : batches_per_epoch(data, training, processes.size)]
+        groups = _groups(data, training.batch_size, generator, max(2, processes.size))[start:]
     rank = 0 if data.whole else processes.rank
     made = _Batches(data, [processes.share(group) for group in groups], start, seed, rank)
     if data.whole or training.workers == 0:
@@ -78,6 +75,15 @@ def batches(
     else:
         # With a generator of its own the loader does not draw its base seed from the global one.
         yield from DataLoader(made, batch_size=None, num_workers=training.workers, generator=generator)
+
+
+def _groups(data: Data, size: int, generator: torch.Generator, least: int) -> list[torch.Tensor]:
+    """The item numbers of an epoch's batches; those of less than `least` items are left out."""
+    drawn = data.drawn(size, generator)
+    if drawn is None:
+        items = training_items(data)
+        drawn = items[torch.randperm(len(items), generator=generator)].split(size)
+    return [group for group in drawn if len(group) >= least]
 
 
 @contextmanager

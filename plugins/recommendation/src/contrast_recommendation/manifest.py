@@ -47,8 +47,6 @@ def contrast_manifest() -> Manifest:
                        "Sequences with one next item are positives of each other.", DUOREC),
             _component("objective", "margin-regulariser", "objectives:MarginRegulariser",
                        "Keeps positives from being told too easily from the hardest negatives."),
-            _component("objective", "over-pairs", "objectives:OverPairs",
-                       "One objective on each of several pairs.", ""),
             _component("step", "meta", "step:Meta",
                        "Encoder, augmenters, encoder: several updates a batch, of some parameters each."),
         ],

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from contrast_core.embeddings import Embeddings, at_least_float32
+from contrast_core.evaluation.ranking import Metric, gains
 from contrast_core.interfaces import Data, Evaluator, Score
 from contrast_recommendation.data.component import Interactions
-from contrast_recommendation.ranks import Metric, gains, target_ranks
+from contrast_recommendation.ranks import target_ranks
 
 PARTS = {"valid": "val", "test": "test"}
 """What a part of a split is called in a table of scores."""
