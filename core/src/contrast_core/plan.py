@@ -24,6 +24,7 @@ def _at_least(bound: float) -> tuple[Callable[[float], bool], str]:
 
 _BOUNDS: Mapping[str, tuple[Callable[[float], bool], str]] = {
     **dict.fromkeys(("epochs", "steps", "batch_size", "checkpoint_every", "diagnose_every"), _at_least(1)),
+    "validate_every": _at_least(1),
     **dict.fromkeys(("patience", "threads"), _at_least(1)),
     **dict.fromkeys(("learning_rate", "weight_decay", "warmup_steps", "workers"), _at_least(0)),
     # numpy and torch share no larger range of seeds.
@@ -62,7 +63,11 @@ class Training:
         optimizer, learning_rate, weight_decay, momentum (of SGD): as in torch.optim.
         schedule: "constant" or "cosine" to zero; warmup_steps: linear rise before it.
         clip_norm: largest gradient norm, if given.
-        patience: stop when the loss has not fallen for that many epochs, if given.
+        patience: stop when the loss has not fallen for that many epochs, or the validation score not improved that many
+            times, if given.
+        validate: "EVALUATOR/METRIC", the name of an [evaluation.NAME] and of one of its metrics, to be measured on the
+            validation items after every `validate_every` epochs. The weights of the best time are kept at the end;
+            validate_goal: whether that is the largest or the smallest score.
         seed: of everything random.
         device: "auto" takes a GPU if there is one; precision: "float32", "bf16" or "fp16" (mixed).
         threads: CPU threads, by default torch's choice; workers: loader processes.
@@ -82,6 +87,9 @@ class Training:
     warmup_steps: int = 0
     clip_norm: float | None = None
     patience: int | None = None
+    validate: str | None = None
+    validate_every: int = 1
+    validate_goal: Literal["max", "min"] = "max"
     seed: int = 0
     device: str = "auto"
     precision: Literal["float32", "bf16", "fp16"] = "float32"

@@ -40,6 +40,7 @@ from contrast_core.training.optimiser import optimiser_for
 from contrast_core.training.position import Position
 from contrast_core.training.record import check_tensorboard
 from contrast_core.training.runtime import device_for, runtime_for
+from contrast_core.training.validation import Validation
 
 
 @frozen(eq=False)
@@ -96,7 +97,9 @@ def run(
         # Every stage is composed before the first one trains: a misfit in the last must not cost hours.
         stages = resolved.stages()
         for _, stage in stages:
-            compose(stage, registry)
+            composed = compose(stage, registry)
+            if stage.training.validate is not None:
+                Validation(composed)
             device_for(stage.training)
             check_tensorboard(stage.training.tensorboard)
         first = assemble(stages[0][1], registry)

@@ -176,9 +176,11 @@ def test_patience_counts_epochs_without_a_lower_loss() -> None:
     """Two steps an epoch; means 3, 2, 2.5, 2: the third and the fourth are stale."""
     at = Position()
     for number, loss in enumerate([4, 2, 2, 2, 2, 3, 1, 3], 1):
-        at.advance(loss, per_epoch=2)
+        mean = at.advance(loss, per_epoch=2)
         assert at.done == number
-    assert (at.best, at.stale, at.epoch_loss) == (2.0, 2, 0.0)
+        if mean is not None:
+            at.judge(mean)
+    assert (at.best, at.best_step, at.stale, at.epoch_loss) == (2.0, 4, 2, 0.0)
     assert Position.of(at.state()) == at
 
 

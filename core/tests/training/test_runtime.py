@@ -112,20 +112,11 @@ def test_only_training_joins_other_processes(monkeypatch: pytest.MonkeyPatch) ->
     assert runtime_for(Training(device="cpu")).processes.size == 1
 
 
-def test_a_batch_needs_an_item_for_each_process() -> None:
+def test_a_batch_needs_an_item_for_each_process(parts: SimpleNamespace) -> None:
     """One sentence; and a last batch with fewer is left out."""
-    data = [0] * 10
-
-    class Ten:
-        whole = False
-        training_items = None
-
-        def __len__(self) -> int:
-            return len(data)
-
     with pytest.raises(ContrastError, match="batch_size = 2 is that of all 3 processes together"):
-        batches_per_epoch(Ten(), Training(batch_size=2), processes=3)  # type: ignore[arg-type]
-    steps = [batches_per_epoch(Ten(), Training(batch_size=4), processes=n) for n in (1, 2, 3)]  # type: ignore[arg-type]
+        batches_per_epoch(parts.Rows(), Training(batch_size=2), processes=3)
+    steps = [batches_per_epoch(parts.Rows(), Training(batch_size=4), processes=n) for n in (1, 2, 3)]
     assert steps == [3, 3, 2]
 
 

@@ -29,7 +29,7 @@ READINGS = {
 
 def geometry(run: Run, time: Timeline) -> Element:
     """How the embeddings lay in space while they were trained, and how the final ones do."""
-    skipped = {"stage", "step", "epoch", "seconds", "possible_rank"}
+    skipped = {"stage", "step", "epoch", "seconds", "possible_rank", "validation"}
     logged = dict.fromkeys(key for _, row in time.diagnostics for key in row if key not in skipped)
     figures = []
     for key in [*(key for key in READINGS if key in logged), *(key for key in logged if key not in READINGS)]:

@@ -77,6 +77,10 @@ def training(time: Timeline) -> Element:
             reading = f"This term alone, before its weight of {weight} in the loss."
             figures.append(_figure(f"Term: {name}", reading, x, y, time))
     figures += [figure for figure in [_dropped(time, terms)] if figure is not None]
+    x, y = curve(time.diagnostics, lambda row: number(row.get("validation")))
+    if y:
+        reading = "The recipe's validation score, on the validation items; the weights of its best moment are kept."
+        figures.insert(1, _figure("Validation", reading, x, y, time))
     for name in keys(time.metrics, "scalars"):
         x, y = curve(time.metrics, lambda row, name=name: number(inner(row, "scalars").get(name)))  # type: ignore[misc]
         if y:

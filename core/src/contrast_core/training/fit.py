@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
+from torch import Tensor
 
 from contrast_core.compose import Composition
 from contrast_core.errors import ContrastError
@@ -21,6 +22,7 @@ from contrast_core.training.optimiser import Schedule, optimiser_for
 from contrast_core.training.position import Position
 from contrast_core.training.record import Record
 from contrast_core.training.runtime import runtime_for
+from contrast_core.training.validation import Validation
 
 Progress = Callable[[int, int, str], None]
 """Called with (steps done, steps in all, a short text) after each step."""
@@ -67,12 +69,14 @@ class Trainer:
         self.optimizer = self.runtime.prepare(self.pipeline, optimiser_for(self.pipeline, self.training))
         self.schedule = Schedule(self.optimizer, self.training, self.steps)
         self.identity = identity
+        self.validation = Validation(composition) if self.training.validate is not None else None
+        self._best: Mapping[str, Tensor] | None = None
         self._resumed: Mapping[str, Any] | None = None
         if resume is not None:
             self._restore(resume)
 
     def run(self, progress: Progress = lambda *_: None) -> Position:
-        """Train to the end; returns where that is.
+        """Train to the end; returns where that is. With a validation score the pipeline has the best weights then.
 
         Raises:
             ContrastError: if a loss term, the gradient (with `clip_norm`), a parameter or the embedding stops being
@@ -104,6 +108,8 @@ class Trainer:
                         break
             if saved != at.done:
                 self._checkpoint(record)
+            if self._best is not None:
+                self.pipeline.load_state_dict(self._best)
         finally:
             if record is not None:
                 record.close()
@@ -117,24 +123,40 @@ class Trainer:
             with blaming("step"):
                 terms = self.step.run(context, batch)
             loss = self.processes.agree(total(terms).item())
-            at.advance(loss, self.per_epoch)
+            numbers = self._judged(at.advance(loss, self.per_epoch), epoch)
             at.seconds = time.perf_counter() - began
             if record is None:
                 return loss
             line = {"stage": self.stage, "step": at.step, "epoch": epoch + 1}
             record.step({**line, "loss": loss, "seconds": at.seconds}, terms)
             if at.done % self.training.diagnose_every == 0 or self._over():
-                numbers, alarm = diagnose(self.pipeline, self.data, self.training.batch_size)
+                geometry, alarm = diagnose(self.pipeline, self.data, self.training.batch_size)
                 if context.watching and context.alignment is not None:
-                    numbers = {"alignment": context.alignment, **numbers}
-                record.diagnostics({**line, **numbers})
+                    numbers["alignment"] = context.alignment
+                numbers |= geometry
                 if not any(term.rows for term in terms.values()):
                     at.alarms.append(f"Step {at.step}: no row counted in any term; nothing was learned from the batch.")
                 if alarm and alarm not in at.alarms:
                     at.alarms.append(alarm)
+            if numbers:
+                record.diagnostics({**line, **numbers})
         except ContrastError as error:
             raise ContrastError(f"Step {number}: {error}") from error
         return loss
+
+    def _judged(self, epoch_loss: float | None, epoch: int) -> dict[str, float]:
+        """See whether it still gets better; the validation score, if it is time for one."""
+        at, training = self.position, self.training
+        if self.validation is None:
+            if epoch_loss is not None:
+                at.judge(epoch_loss)
+            return {}
+        if at.done < self.steps and (epoch_loss is None or (epoch + 1) % training.validate_every):
+            return {}
+        score = self.processes.agree(self.validation())
+        if at.judge(score if training.validate_goal == "min" else -score):
+            self._best = {name: tensor.detach().clone() for name, tensor in self.pipeline.state_dict().items()}
+        return {"validation": score}
 
     def _over(self) -> bool:
         at, patience = self.position, self.training.patience
@@ -165,6 +187,7 @@ class Trainer:
             "runtime": self.runtime.state(),
             "pipeline": self.pipeline.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "best_weights": self._best,
         }
         save_checkpoint(self.folder, state, self.position.step)
 
@@ -177,6 +200,7 @@ class Trainer:
             self.pipeline.load_state_dict(state["pipeline"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.runtime.load_state(state["runtime"])
+            self._best = state.get("best_weights")
             if self.training.threads is None:
                 # Sums depend on how many threads share them.
                 torch.set_num_threads(state["threads"])

@@ -18,7 +18,8 @@ class Position:
         done: steps of this stage that are done.
         seconds: how long they took.
         epoch_loss: mean loss of the epoch so far, as a share of the whole epoch.
-        best: the lowest loss of an epoch; stale: epochs since then.
+        best: the lowest loss of an epoch, or the best validation score (its negative, if larger is better); best_step:
+            number of the step after which that was; stale: epochs, or validations, since then.
         alarms: what the diagnostics of the whole run raised.
     """
 
@@ -28,13 +29,14 @@ class Position:
     seconds: float = 0.0
     epoch_loss: float = 0.0
     best: float = float("inf")
+    best_step: int = 0
     stale: int = 0
     alarms: list[str] = field(factory=list)
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Position:
         """From the entries of a checkpoint."""
-        return cls(**{a.name: state[a.name] for a in fields(cls)})
+        return cls(**{a.name: state[a.name] for a in fields(cls) if a.name in state})
 
     @property
     def step(self) -> int:
@@ -45,10 +47,19 @@ class Position:
         """Plain values."""
         return asdict(self)
 
-    def advance(self, loss: float, per_epoch: int) -> None:
-        """One step more, and at the end of an epoch the count of those without progress."""
+    def advance(self, loss: float, per_epoch: int) -> float | None:
+        """One step more; at the end of an epoch, its mean loss."""
         self.done += 1
         self.epoch_loss += loss / per_epoch
-        if self.done % per_epoch == 0:
-            self.stale = 0 if self.epoch_loss < self.best else self.stale + 1
-            self.best, self.epoch_loss = min(self.best, self.epoch_loss), 0.0
+        if self.done % per_epoch:
+            return None
+        mean, self.epoch_loss = self.epoch_loss, 0.0
+        return mean
+
+    def judge(self, value: float) -> bool:
+        """Take what shall fall, after an epoch; whether it is lower than ever."""
+        better = value < self.best
+        self.stale = 0 if better else self.stale + 1
+        if better:
+            self.best, self.best_step = value, self.step
+        return better
