@@ -1,1 +1,1 @@
-"""contrast-recommendation: MCLRec and its relatives on sequential recommendation, as parts for contrast."""
+"""contrast-code: CoCoSoDa and a search of one's own repositories, as parts for contrast."""

@@ -1,1 +1,1 @@
-"""contrast-recommendation: MCLRec and its relatives on sequential recommendation, as parts for contrast."""
+"""contrast-speech: COCONUT and continual spoken language understanding, as parts for contrast."""

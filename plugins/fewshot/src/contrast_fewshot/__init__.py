@@ -1,0 +1,1 @@
+"""contrast-fewshot: BECLR and few-shot episodes, as parts for contrast."""

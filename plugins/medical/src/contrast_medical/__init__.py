@@ -1,0 +1,1 @@
+"""contrast-medical: SepCLR, what is common and what is salient in two sets of images, as parts for contrast."""
