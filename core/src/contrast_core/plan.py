@@ -61,7 +61,7 @@ class Training:
         epochs: passes over the data; steps: stop after that many optimiser steps, if given.
         batch_size: items a step (a data set that is one whole, like a graph, ignores it).
         optimizer, learning_rate, weight_decay, momentum (of SGD): as in torch.optim.
-        schedule: "constant" or "cosine" to zero; warmup_steps: linear rise before it.
+        schedule: "constant", or "cosine" or "linear" to zero; warmup_steps: linear rise before it.
         clip_norm: largest gradient norm, if given.
         patience: stop when the loss has not fallen for that many epochs, or the validation score not improved that many
             times, if given.
@@ -83,7 +83,7 @@ class Training:
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     momentum: float = 0.9
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
     warmup_steps: int = 0
     clip_norm: float | None = None
     patience: int | None = None

@@ -62,10 +62,10 @@ def test_each_optimiser(name: str, cls: str) -> None:
     assert optimizer.param_groups[0].get("momentum", 0.5) == 0.5
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "linear"])
 @pytest.mark.parametrize("warmup", [0, 3, 20])
 def test_schedule_in_closed_form(schedule: str, warmup: int) -> None:
-    """lr(t) = lr (t + 1) / w for t < w, then lr or lr (1 + cos(pi (t - w) / (T - w))) / 2."""
+    """lr(t) = lr (t + 1) / w for t < w, then lr, lr (1 + cos(pi p)) / 2 or lr (1 - p) with p = (t - w) / (T - w)."""
     training = Training(schedule=schedule, warmup_steps=warmup, learning_rate=0.3)  # type: ignore[arg-type]
     optimizer = optimiser_for(nn.Linear(1, 1), training)
     made = Schedule(optimizer, training, steps=10)
@@ -75,6 +75,8 @@ def test_schedule_in_closed_form(schedule: str, warmup: int) -> None:
             expected = 0.3 * (step + 1) / warmup
         elif schedule == "constant":
             expected = 0.3
+        elif schedule == "linear":
+            expected = 0.3 * (1 - min(1.0, (step - warmup) / max(1, 10 - warmup)))
         else:
             expected = 0.15 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, 10 - warmup))))
         assert optimizer.param_groups[0]["lr"] == pytest.approx(expected, abs=1e-12)

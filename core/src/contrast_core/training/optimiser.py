@@ -56,8 +56,8 @@ def optimiser_for(pipeline: nn.Module, training: Training) -> optim.Optimizer:
 class Schedule:
     """Sets the learning rates of a step from its number alone, so that there is no state to lose.
 
-    Linear rise over `warmup_steps`, then constant or a half cosine to zero after the last step. One step is one batch,
-    however many updates it makes.
+    Linear rise over `warmup_steps`, then constant, or a half cosine or a straight line to zero after the last step. One
+    step is one batch, however many updates it makes.
     """
 
     def __init__(self, optimizer: optim.Optimizer, training: Training, steps: int):
@@ -71,8 +71,8 @@ class Schedule:
             return (step + 1) / warmup
         if self.training.schedule == "constant":
             return 1.0
-        progress = (step - warmup) / max(1, self.steps - warmup)
-        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+        progress = min(1.0, (step - warmup) / max(1, self.steps - warmup))
+        return 1.0 - progress if self.training.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
 
     def set(self, step: int) -> None:
         """Give every group its learning rate of that step."""
