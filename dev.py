@@ -50,18 +50,7 @@ def setup() -> None:
     for wanted in (packages + groups["dev"], ["--no-deps", *groups["alone"]]):
         if not quickly(wanted):
             run(*pip, "install", "-c", "constraints.txt", *wanted)
-    without_native_torchaudio()
     stamp.write_text(fingerprint())
-
-
-def without_native_torchaudio() -> None:
-    """Set torchaudio's native library aside where it can't be loaded: it wants CUDA, and torch may be a CPU build.
-
-    torchaudio works without the file, but not with one that fails, and transformers imports it wherever it is installed.
-    """
-    if subprocess.run([PYTHON, "-c", "import torchaudio"], check=False, capture_output=True).returncode:
-        for library in ENVIRONMENT.glob("**/site-packages/torchaudio/lib/*torchaudio*.so"):
-            library.rename(library.with_suffix(".so.aside"))
 
 
 def quickly(wanted: list[str]) -> bool:

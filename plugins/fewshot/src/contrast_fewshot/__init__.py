@@ -1,1 +1,0 @@
-"""contrast-fewshot: BECLR and few-shot episodes, as parts for contrast."""

@@ -1,1 +1,0 @@
-"""contrast-medical: SepCLR, what is common and what is salient in two sets of images, as parts for contrast."""

@@ -1,1 +1,0 @@
-"""contrast-speech: COCONUT and continual spoken language understanding, as parts for contrast."""
