@@ -130,7 +130,7 @@ SAMPLER_OF: dict[str, Callable[[], PairSampler | None]] = {
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "uniformity": {"table": "one"}, "hard-contrastive": {"top_k": 5}, "hard-simple": {"top_k": 5},
     "metric-learning": {"loss": "SupConLoss", "pairs": "pairs"}, "lightly": {"loss": "NTXentLoss"},
-    "rank-n-contrast": {"label": "grade"}, "weighted-supcon": {"label": "grade"},
+    "rank-n-contrast": {"label": "grade"}, "weighted-supcon": {"label": "grade"}, "over-pairs": {"pairs": ["pairs"]},
 }  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def cases() -> dict[str, Case]:
 
         def make(component: Any = component, name: str = name) -> Objective:
             arguments = dict(ARGUMENTS.get(name, {}))
-            if name == "pairwise-views":
+            if name in ("pairwise-views", "over-pairs"):
                 arguments["objective"] = registry.component("objective", "core/infonce").load()()
             objective: Objective = component.load()(**arguments)
             return objective

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import final
+from typing import Any, cast, final
 
 import torch
 
@@ -85,7 +86,8 @@ class Momentum(Encoder):
         """The student's tables and the teacher's."""
         found = {name: table.with_columns(source="student") for name, table in self.encoder(flow).items()}
         with torch.no_grad():
-            seen = {**flow, **{name: flow[other] for name, other in self.reads.items()}}
+            # A copy of the flow would read more of it than the teacher does.
+            seen = ChainMap({name: flow[other] for name, other in self.reads.items()}, cast("dict[str, Any]", flow))
             taught: Mapping[str, Embeddings] = self.teacher(seen)
         for name in self.tables:
             found[f"{name}-teacher"] = taught[name].detach().with_columns(source="teacher")

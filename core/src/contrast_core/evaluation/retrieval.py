@@ -21,7 +21,8 @@ class Retrieval(Evaluator):
     Candidates are sorted by cosine (or inner product); r_q is the rank of the best one whose `match` equals the
     query's, tied ones counting half; see `contrast_core.evaluation.ranking.match_ranks`. Queries and candidates are the
     test items of every split: all of them ("test"), and in pools of `pool` candidates, the protocol of CodeSearchNet
-    ("test, pools of 1,000"): consecutive test items, each query against the pool with its own candidate.
+    ("test, pools of 1,000"): consecutive test items, each query against the pool with its own candidate; what does not
+    fill a last pool is left out.
 
     Args:
         queries: the encoder's table of the queries.
@@ -78,7 +79,9 @@ class Retrieval(Evaluator):
         for name, split in data.splits.items():
             rows = place[split.test]
             rows = rows[rows >= 0]
-            queries, candidates = (self._rows(tables[table], rows) for table in (self.queries, self.candidates))
+            _, queries, candidates = (
+                self._rows(tables[table], rows) for table in ("embedding", self.queries, self.candidates)
+            )
             label = "test" if len(data.splits) == 1 else f"{name} test"
             found[label] = self._pooled(queries, candidates, max(1, len(rows)))
             if self.pool is not None and self.pool < len(rows):
