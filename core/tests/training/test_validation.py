@@ -112,10 +112,13 @@ def test_what_cannot_be_validated_is_refused(parts: SimpleNamespace) -> None:
     """An evaluator that the recipe lacks, before training; a metric or a split that it does not give."""
     with pytest.raises(ContrastError, match=r"must begin with .*there are: script\."):
         Validation(made(parts, [], validate="sript/score")[0])
+    with pytest.raises(ContrastError, match=r"must name a metric too, as in 'script/METRIC'\.$"):
+        Validation(made(parts, [], validate="script")[0])
     assert Validation(made(parts, [0.2], validate="script/score/rest")[0])() == 0
     for wanted in ("script/scor", "script/score/all"):
         composition, _ = made(parts, [0.2], validate=wanted)
-        with pytest.raises(ContrastError, match=r"gives no score .*, only other, score/test, score/rest\."):
+        hint = r" Did you mean score\?$" if wanted == "script/scor" else "$"
+        with pytest.raises(ContrastError, match=r"gives no score .*, only other, score/test, score/rest\." + hint):
             Validation(composition)()
 
 

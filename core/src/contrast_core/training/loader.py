@@ -54,7 +54,9 @@ def batches_per_epoch(data: Data, training: Training, processes: int = 1) -> int
             f"[training] batch_size = {training.batch_size} is that of all {processes} processes together: each needs "
             "at least one item."
         )
-    return len(_groups(data, training.batch_size, torch.Generator(), max(2, processes)))
+    drawn = data.drawn(training.batch_size, torch.Generator())
+    groups = training_items(data).split(training.batch_size) if drawn is None else drawn
+    return sum(len(group) >= max(2, processes) for group in groups)
 
 
 def batches(

@@ -22,7 +22,8 @@ class Validation:
             evaluator gives the metric several times; otherwise its first line counts.
 
     Raises:
-        ContrastError: if there is no such evaluator; when called, if it gives no such metric, or refuses.
+        ContrastError: if no metric is named or there is no such evaluator; when called, if it gives no such metric, or
+            refuses.
     """
 
     def __init__(self, composition: Composition):
@@ -35,6 +36,11 @@ class Validation:
             raise ContrastError(
                 f"{self.where}: validate = '{composition.training.validate}' must begin with one of the recipe's "
                 f"[evaluation.NAME], of which there are: {have}.{did_you_mean(self.evaluator, composition.evaluators)}"
+            )
+        if not self.metric:
+            raise ContrastError(
+                f"{self.where}: validate = '{composition.training.validate}' must name a metric too, as in "
+                f"'{self.evaluator}/METRIC'."
             )
 
     def __call__(self) -> float:
@@ -51,20 +57,18 @@ class Validation:
             if score.metric == self.metric and self.split in ("", score.split):
                 return score.mean
         have = ", ".join(f"{score.metric}/{score.split}" if score.split else score.metric for score in scores)
+        hint = did_you_mean(self.metric, {score.metric for score in scores} - {self.metric})
         raise ContrastError(
             f"{self.where}: [evaluation.{self.evaluator}] gives no score '{self.metric}"
-            f"{'/' if self.split else ''}{self.split}', only {have}."
+            f"{'/' if self.split else ''}{self.split}', only {have}.{hint}"
         )
 
 
 def on_validation_items(data: Data) -> Data:
     """The same data set, whose splits have the validation items as test items; it is still of its own class."""
     kind: Any = type(data)
-
-    def splits(self: Data) -> dict[str, Split]:
-        return {name: Split(split.train, split.val, split.val) for name, split in kind.splits.fget(self).items()}
-
+    splits = {name: Split(split.train, split.val, split.val) for name, split in data.splits.items()}
     shown = copy(data)
     # Evaluators may ask for the class, and may read more of the data than its splits.
-    shown.__class__ = type(kind.__name__, (kind,), {"splits": property(splits)})
+    shown.__class__ = type(kind.__name__, (kind,), {"splits": splits})
     return shown
