@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-READMES = [ROOT / "README.md", ROOT / "core" / "README.md", ROOT / "plugins" / "graph" / "README.md"]
+READMES = [ROOT / "README.md", ROOT / "core" / "README.md", *sorted(ROOT.glob("plugins/*/README.md"))]
 GROUPS = {
     "readmes": READMES,
     "concepts": sorted((DOCS / "concepts").glob("*.md")),
