@@ -93,7 +93,7 @@ def composes(recipe: tuple[RecipeFile, Registry]) -> None:
         try:
             compose(stage, registry)
         except ContrastError as error:
-            if re.search(r"--set (data|encoder)\.\w+=", str(error)):
+            if re.search(r"--set (data|encoder)[\w.]*\.\w+=", str(error)):
                 raise Skip("it asks for a file of one's own, and says how to name it.") from error
             raise Violation(str(error)) from error
 

@@ -154,7 +154,7 @@ def nothing_to_attract(bench: Bench) -> None:
         name: evolve(pairs, positives=dense(torch.zeros(len(pairs.anchors), len(pairs.candidates))))
         for name, pairs in outputs.pairs.items()
     }
-    single, none = ({name: t.select(torch.arange(n)) for name, t in ready.tables.items()} for n in (1, 0))
+    single, none = ({name: t.select(torch.arange(min(n, len(t)))) for name, t in ready.tables.items()} for n in (1, 0))
     cases: dict[str, Callable[[], Mapping[str, Term]]] = {
         "of one item": lambda: ready.terms(single),
         "without items": lambda: ready.terms(none),
