@@ -18,6 +18,7 @@ from attrs import field, frozen
 from torch import Tensor, nn
 
 from contrast_core.embeddings import Embeddings
+from contrast_core.figures import Figure
 from contrast_core.pairs import Pairs
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ class Score:
 
 
 class Evaluator(ABC):
-    """From the embedding of all items to scores.
+    """From the embedding of all items to scores, and to figures if they show more than numbers do.
 
     `needs` names what it reads: "embedding", columns of it, and other tables that the encoder gives.
     """
@@ -264,8 +265,10 @@ class Evaluator(ABC):
     needs: Iterable[str] = ("embedding",)
 
     @abstractmethod
-    def evaluate(self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator) -> Sequence[Score]:
-        """The scores, in the order in which they should be shown.
+    def evaluate(
+        self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator
+    ) -> Sequence[Score | Figure]:
+        """The scores, and figures for the report, in the order in which they should be shown.
 
         Args:
             tables: `embedding`, a row an item (see `Data.evaluation_items`; the column `sample` numbers them), and the

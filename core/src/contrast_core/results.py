@@ -23,6 +23,7 @@ from contrast_core.compose import Composition
 from contrast_core.diagnostics.picture import USUAL_TEMPERATURE, picture, temperature_in
 from contrast_core.embeddings import Embeddings
 from contrast_core.errors import ContrastError
+from contrast_core.figures import Figure
 from contrast_core.files import replacing, write_text
 from contrast_core.interfaces import Data, Evaluator, Score
 from contrast_core.recipe import Recipe
@@ -32,7 +33,7 @@ from contrast_core.training.embedding import embed_tables
 from contrast_core.training.loader import training_items
 from contrast_core.training.runtime import device_for, moved
 
-PAIRS = "pairs.json"
+PAIRS, FIGURES = "pairs.json", "figures.json"
 
 
 def about(recipe: Recipe, composition: Composition, registry: Registry) -> dict[str, Any]:
@@ -89,9 +90,15 @@ def write_results(folder: Path, composition: Composition) -> dict[str, list[Scor
     table = tables["embedding"]
     # scikit-learn has threads of its own, which would not keep to the plan's number.
     with threadpool_limits(torch.get_num_threads()):
-        scores = {name: _scores(name, each, tables, composition) for name, each in composition.evaluators.items()}
+        found = {name: _found(name, each, tables, composition) for name, each in composition.evaluators.items()}
+    scores = {name: [one for one in mine if isinstance(one, Score)] for name, mine in found.items()}
+    figures = [one.described() for mine in found.values() for one in mine if not isinstance(one, Score)]
     lines = [{"evaluator": name, **asdict(score)} for name, found in scores.items() for score in found]
     write_text(folder / "evaluation.json", json.dumps(lines, indent=2) + "\n")
+    if figures:
+        write_text(folder / FIGURES, json.dumps(figures) + "\n")
+    else:
+        (folder / FIGURES).unlink(missing_ok=True)
     _save_tensors(folder / "embedding.safetensors", {**table.fields, **table.columns})
     write_text(folder / "names.json", json.dumps(_names(composition.data, table)) + "\n")
     labels = composition.data.labels
@@ -130,7 +137,9 @@ def _pairs_of_a_batch(composition: Composition) -> dict[str, Any] | None:
             module.training = mode
 
 
-def _scores(name: str, evaluator: Evaluator, tables: Mapping[str, Embeddings], composition: Composition) -> list[Score]:
+def _found(
+    name: str, evaluator: Evaluator, tables: Mapping[str, Embeddings], composition: Composition
+) -> list[Score | Figure]:
     generator = torch.Generator().manual_seed(composition.training.seed)
     try:
         return list(evaluator.evaluate(tables, composition.data, generator))

@@ -4,6 +4,7 @@ recipe.toml  the resolved recipe           metrics.jsonl, diagnostics.jsonl, ten
 run.json     what, when, with which versions, how it ended       checkpoint-*.pt           to go on exactly
 model.safetensors, encoder.safetensors, encoder.json             the trained weights
 evaluation.json, embedding.safetensors, names.json, report.html  the results; of data without labels also pairs.json
+figures.json  what evaluators show beside their scores, if they do
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from contrast_core import runs
 from contrast_core.embeddings import Embeddings
 from contrast_core.errors import ContrastError
+from contrast_core.figures import Figure, Lines
 from contrast_core.interfaces import Data, Encoder, Evaluator, Flow, Memory, Objective, Outputs, Score, Term
 from contrast_core.registry import Plugin, Registry
 from contrast_core.spec import API, Component, Manifest
@@ -128,16 +129,19 @@ class Rows(Memory):
 
 
 class Draw(Evaluator):
-    """The mean of the embedding plus a number from torch's global generator."""
+    """The mean of the embedding plus a number from torch's global generator; with `show` a figure before it."""
 
-    def __init__(self, scale: float = 1.0, fail: bool = False):
-        self.scale, self.fail = scale, fail
+    def __init__(self, scale: float = 1.0, fail: bool = False, show: bool = False):
+        self.scale, self.fail, self.show = scale, fail, show
 
-    def evaluate(self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator) -> list[Score]:
+    def evaluate(
+        self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator
+    ) -> list[Score | Figure]:
         """One score."""
         if self.fail:
             raise ValueError("there are no labels to test on.")
-        return [Score("mean", self.scale * (tables["embedding"].z.mean().item() + torch.rand(1).item()))]
+        figures: list[Score | Figure] = [Lines("Mean", "One point.", {"mean": ([1], [2])})] if self.show else []
+        return [*figures, Score("mean", self.scale * (tables["embedding"].z.mean().item() + torch.rand(1).item()))]
 
 
 def component(kind: str, name: str, cls: type) -> Component:

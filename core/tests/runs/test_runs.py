@@ -74,6 +74,17 @@ def test_evaluate_and_embed_give_what_the_run_gave(recipe: Path, registry: Regis
     assert len(runs.embed(done.folder, set={"data.count": 3}, registry=registry)) == 3
 
 
+def test_an_evaluator_s_figures_are_kept_apart_from_its_scores(recipe: Path, registry: Registry) -> None:
+    """In a file of their own, while there are any; a validation on that evaluator does not mind them."""
+    settings = {"evaluation.spread.show": True, "training.validate": "spread/mean"}
+    done = runs.run(recipe, set=settings, registry=registry)
+    assert [score.metric for score in done.scores["spread"]] == ["mean"]
+    (figure,) = json.loads((done.folder / "figures.json").read_text())
+    assert (figure["kind"], figure["title"]) == ("lines", "Mean")
+    runs.evaluate(done.folder, set={"evaluation.spread.show": False}, registry=registry)
+    assert not (done.folder / "figures.json").exists()
+
+
 def test_resuming_a_finished_run_changes_nothing_that_matters(recipe: Path, registry: Registry) -> None:
     """No new step and the same results."""
     done = runs.run(recipe, registry=registry)

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 
 from contrast_core.diagnostics.geometry import collapsed, summary
 from contrast_core.report import sections
+from contrast_core.report.figures import figures
 from contrast_core.report.geometry import geometry
 from contrast_core.report.markup import Child, document, node
 from contrast_core.report.numbers import duration, fixed, moment, short
@@ -32,6 +33,7 @@ def render(run: Run) -> bytes:
         _headline(run),
         _facts(run),
         sections.evaluation(run),
+        figures(run),
         sections.training(time),
         geometry(run, time),
         sections.provenance(run),
@@ -58,7 +60,7 @@ def _policy(script: str) -> str:
     """The browser itself refuses whatever is not in this file: other scripts, and every request."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     allowed = f"script-src 'sha256-{digest}'; " if script else ""
-    return f"default-src 'none'; style-src 'unsafe-inline'; {allowed}base-uri 'none'"
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; {allowed}base-uri 'none'"
 
 
 def _header(run: Run, title: str) -> Element:

@@ -39,6 +39,7 @@ class Run:
         labels: (n,), the class of each row, -1 where unknown.
         names: one name a row, or none at all.
         pairs: `pairs.json`, the similarities of one batch's pairs, of a run without labels.
+        figures: the entries of `figures.json`, what evaluators show beside their scores.
         problems: sentences on what could not be read.
     """
 
@@ -52,6 +53,7 @@ class Run:
     labels: Tensor | None = None
     names: Sequence[str] = ()
     pairs: Mapping[str, Any] = field(factory=dict)
+    figures: Sequence[Mapping[str, Any]] = ()
     problems: Sequence[str] = ()
 
     def text(self, key: str) -> str:
@@ -111,8 +113,14 @@ def read_run(folder: Path) -> Run:
         labels=labels,
         names=[str(name) for name in names],
         pairs=_json(folder / "pairs.json", dict, problems) if (folder / "pairs.json").exists() else {},
+        figures=_figures(folder / "figures.json", problems),
         problems=problems,
     )
+
+
+def _figures(path: Path, problems: list[str]) -> list[Mapping[str, Any]]:
+    entries = _json(path, list, problems) if path.exists() else []
+    return [entry for entry in entries if isinstance(entry, dict)]
 
 
 def _text(path: Path, problems: list[str]) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from contrast_core.compose import Composition
 from contrast_core.errors import ContrastError, did_you_mean
-from contrast_core.interfaces import Data, Split
+from contrast_core.interfaces import Data, Score, Split
 from contrast_core.training.embedding import embed_tables
 
 
@@ -50,9 +50,10 @@ class Validation:
         tables = embed_tables(composition.pipeline, composition.data, composition.training.batch_size, needs)
         generator = torch.Generator().manual_seed(composition.training.seed)
         try:
-            scores = evaluator.evaluate(tables, on_validation_items(composition.data), generator)
+            found = evaluator.evaluate(tables, on_validation_items(composition.data), generator)
         except ValueError as error:
             raise ContrastError(f"{self.where}: [evaluation.{self.evaluator}] {error}") from error
+        scores = [one for one in found if isinstance(one, Score)]
         for score in scores:
             if score.metric == self.metric and self.split in ("", score.split):
                 return score.mean
