@@ -14,7 +14,7 @@ import contrast_core
 ROOT = Path(__file__).resolve().parent.parent
 PUBLIC = {
     "cache", "clustering", "data", "diagnostics", "distributed", "embeddings", "encoders", "errors", "evaluation",
-    "export", "interfaces", "memories",
+    "export", "figures", "interfaces", "memories",
     "objectives", "pairs", "pairwise", "relations", "samplers", "similarity", "spec", "stepper", "testing", "views",
 }  # fmt: skip
 """Core modules that a plugin may import, with everything below them but pairwise, which is one module to others."""
