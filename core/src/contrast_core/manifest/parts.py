@@ -15,6 +15,19 @@ PARTS = (
     of("data", "table", "data.table:Table", "Your own numbers: a CSV file or the arrays of a NumPy file."),
     of("data", "texts", "data.texts:Texts", "Your own texts or pairs of texts: a text, CSV or JSON lines file."),
     of(
+        "data",
+        "images",
+        "data.images:Images",
+        "Your own images: a folder a class, a table of paths, or the arrays of a NumPy file.",
+    ),
+    of(
+        "view",
+        "image-views",
+        "views.images:ImageViews",
+        "Random views of images: crop, flip, rotation, colours, blur, solarisation, cutout.",
+        "SimCLR, ICML 2020, arXiv 2002.05709",
+    ),
+    of(
         "view",
         "tensor-views",
         "views.tensor:TensorViews",
@@ -25,6 +38,13 @@ PARTS = (
         "mlp",
         "encoders.mlp:MLP",
         "A multilayer perceptron with a projection head.",
+        "SimCLR, ICML 2020, arXiv 2002.05709",
+    ),
+    of(
+        "encoder",
+        "convnet",
+        "encoders.convnet:ConvNet",
+        "A small convolutional network with a projection head.",
         "SimCLR, ICML 2020, arXiv 2002.05709",
     ),
     of(

@@ -32,6 +32,11 @@ RECIPES = (
         "SimCLR, ICML 2020, arXiv 2002.05709",
     ),
     _recipe(
+        "images-simclr",
+        "SimCLR on your own images: --set data.path=FOLDER.",
+        "SimCLR, ICML 2020, arXiv 2002.05709",
+    ),
+    _recipe(
         "texts-simcse",
         "SimCSE on your own texts with your own language model.",
         "SimCSE, EMNLP 2021, arXiv 2104.08821",

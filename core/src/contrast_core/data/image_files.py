@@ -1,0 +1,183 @@
+"""Reading images from files, and saying which of them is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy
+import torch
+from torch import Tensor
+
+from contrast_core.data.text_files import read_columns
+from contrast_core.errors import ContrastError, did_you_mean
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
+MODES = {1: "L", 3: "RGB"}
+
+
+class Form(NamedTuple):
+    """How images have to be.
+
+    size: height and width to which images are resized; None refuses images of different sizes.
+    channels: 1 or 3, to which they are converted; None refuses images of different channels.
+    skip_corrupt: leave out what can't be read instead of refusing it.
+    """
+
+    size: tuple[int, int] | None
+    channels: int | None
+    skip_corrupt: bool
+
+
+class Pictures(NamedTuple):
+    """Images (n, C, H, W) uint8, which of the files asked for they are, (n,) int64, and those that were left out."""
+
+    images: Tensor
+    kept: Tensor
+    skipped: list[str]
+
+
+def read_images(paths: Sequence[Path], form: Form) -> Pictures:
+    """All images of the files, in order.
+
+    Raises:
+        ContrastError: if Pillow is missing.
+        ValueError: if a file is no readable image, or they differ in size or channels and `form` does not say which
+            to convert to; the sentence names the file.
+    """
+    images: list[Tensor] = []
+    kept: list[int] = []
+    skipped: list[str] = []
+    for number, path in enumerate(paths):
+        try:
+            image = read_image(path, form)
+        except OSError as error:
+            if not form.skip_corrupt:
+                reason = "there is no such file" if isinstance(error, FileNotFoundError) else "it is no image or broken"
+                raise ValueError(
+                    f"{path} can't be read: {reason}. Mend or remove it, or set skip_corrupt = true."
+                ) from error
+            skipped.append(str(path))
+            continue
+        if images and image.shape != images[0].shape:
+            raise ValueError(_differs(path, image, paths[kept[0]], images[0]))
+        images.append(image)
+        kept.append(number)
+    if not images:
+        raise ValueError(f"None of {len(paths)} files is an image that can be read.")
+    return Pictures(torch.stack(images), torch.tensor(kept), skipped)
+
+
+def read_image(path: Path, form: Form) -> Tensor:
+    """One image, (C, H, W) uint8.
+
+    Raises:
+        OSError: if it can't be read.
+    """
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError as error:
+        raise ContrastError("Reading image files needs Pillow: pip install contrast-core[images].") from error
+    try:
+        with Image.open(path) as opened:
+            grey = opened.mode in ("1", "L", "LA", "I", "I;16", "F")
+            mode = MODES[form.channels or (1 if grey else 3)]
+            image = opened.convert(mode)
+    except (UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise OSError(str(error)) from error
+    if form.size is not None and image.size != form.size[::-1]:
+        image = image.resize(form.size[::-1], Image.Resampling.BILINEAR)
+    pixels = torch.from_numpy(numpy.array(image))
+    return pixels[None] if pixels.dim() == 2 else pixels.movedim(2, 0).contiguous()
+
+
+def _differs(path: Path, image: Tensor, first: Path, expected: Tensor) -> str:
+    if image.shape[0] != expected.shape[0]:
+        kinds = {1: "grey", 3: "in colour"}
+        return (
+            f"{path} is {kinds[image.shape[0]]}, but {first} is {kinds[expected.shape[0]]}: "
+            "set channels = 1 or channels = 3 to convert all."
+        )
+    return (
+        f"{path} has {image.shape[1]} x {image.shape[2]} pixels, but {first} has {expected.shape[1]} x "
+        f"{expected.shape[2]}: set size = [height, width] to resize all."
+    )
+
+
+def listed(path: Path, column: str, label: str | None) -> tuple[list[Path], list[str] | None]:
+    """Files and labels: of a folder with one folder a class (or of images alone), or of a table with a path column.
+
+    Raises:
+        ValueError: if there is no such folder or table, or no image in it.
+    """
+    if path.is_dir():
+        folders = sorted(each for each in path.iterdir() if each.is_dir())
+        found = [(file, folder.name) for folder in folders for file in _images_in(folder)]
+        if found:
+            return [file for file, _ in found], [name for _, name in found]
+        if files := _images_in(path):
+            return files, None
+        raise ValueError(f"{path} holds no images, neither itself nor in a folder a class ({', '.join(ENDINGS)}).")
+    columns = read_columns(path, (column,), label, ",")
+    return [path.parent / file for file in columns[column]], None if label is None else columns[label]
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and file.is_file())
+
+
+def read_image_arrays(path: Path, images: str, label: str | None, form: Form) -> tuple[Tensor, list[str] | None]:
+    """Images (n, C, H, W) uint8 and labels of the arrays of a .npz file; nothing pickled is loaded.
+
+    Raises:
+        ValueError: if it can't be read, has no such array, or the arrays' shapes or values are wrong.
+    """
+    try:
+        with numpy.load(path, allow_pickle=False) as loaded:
+            arrays = {name: loaded[name] for name in loaded.files if name in (images, label)}
+            names = loaded.files
+    except (OSError, ValueError, EOFError, AttributeError) as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else "it is no whole NumPy file"
+        raise ValueError(f"{path.name} can't be read: {reason}.") from error
+    for name in (images, *([label] if label is not None else [])):
+        if name not in arrays:
+            hint = did_you_mean(name, names) or f" It has {', '.join(names)}."
+            raise ValueError(f"{path.name} has no array '{name}'.{hint}")
+    found = _as_images(path.name, images, arrays[images])
+    if form.channels is not None and found.shape[1] != form.channels:
+        weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+        if form.channels == 1:
+            found = (found * weights).sum(1, keepdim=True).round().to(torch.uint8)
+        else:
+            found = found.expand(-1, 3, -1, -1).contiguous()
+    if form.size is not None and tuple(found.shape[2:]) != form.size:
+        resized = torch.nn.functional.interpolate(found.float(), form.size, mode="bilinear", antialias=True)
+        found = resized.round().clamp(0, 255).to(torch.uint8)
+    if label is None:
+        return found, None
+    labels = arrays[label]
+    if labels.shape != (len(found),):
+        raise ValueError(f"{path.name}: '{label}' has shape {labels.shape}, but there are {len(found)} images.")
+    return found, [str(value) for value in labels.tolist()]
+
+
+def _as_images(file: str, name: str, array: Any) -> Tensor:
+    pixels = torch.from_numpy(array) if array.dtype.kind in "uif" else None
+    if pixels is not None and pixels.is_floating_point():
+        low, high = (float(pixels.min()), float(pixels.max())) if pixels.numel() else (0.0, 0.0)
+        if not (low >= 0 and high <= 1):
+            raise ValueError(f"{file}: floating images lie in [0, 1]; '{name}' goes from {low:g} to {high:g}.")
+        pixels = (pixels * 255).round().to(torch.uint8)
+    if pixels is None or pixels.dtype != torch.uint8 or pixels.dim() not in (3, 4) or not pixels.numel():
+        raise ValueError(
+            f"{file}: '{name}' must be uint8 or floating images (n, h, w), (n, c, h, w) or (n, h, w, c), "
+            f"not {array.dtype} {array.shape}."
+        )
+    if pixels.dim() == 3:
+        return pixels[:, None]
+    if pixels.shape[1] in (1, 3):
+        return pixels
+    if pixels.shape[3] in (1, 3):
+        return pixels.movedim(3, 1).contiguous()
+    raise ValueError(f"{file}: '{name}' must have one or three channels, not shape {array.shape}.")

@@ -1,0 +1,130 @@
+"""One's own images: a folder a class, a table with a column of paths, or the arrays of a NumPy file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, final
+
+import torch
+from torch import Tensor
+
+from contrast_core.data.image_files import Form, listed, read_image_arrays, read_images
+from contrast_core.data.labels import ordered, shown_labels, split_by_label
+from contrast_core.data.splits import check_fractions
+from contrast_core.interfaces import Data, Flow, Split
+
+
+@final
+class Images(Data):
+    """Images with an item each, and a label an item if there are any; all are held in memory, a byte a number.
+
+    A batch of B items holds `image` (B, C, H, W) float32 in [0, 1], `sample` (B,) int64 and, with labels, `label` (B,)
+    int64, -1 where unknown or not shown. The split "all" has every class in proportion; items of unknown label train.
+
+    Args:
+        path: a folder with one folder of images a class, or of images alone; a .csv or .jsonl file with a column of
+            paths, from its own folder on; or an .npz file with an array of images.
+        image: the column of paths, or the array of images: uint8, or floating in [0, 1].
+        label: the column or array of labels; an empty one is unknown. A folder's classes are its folders.
+        size: height and width, to which images are resized; left out, all must be alike.
+        channels: 1 or 3, to which images are converted; left out, all must be alike.
+        skip_corrupt: leave out files that can't be read, and say how many; otherwise the first one is refused.
+        validation: fraction of the items to choose a probe on.
+        test: fraction of the items to test a probe on.
+        split_seed: of the split.
+        shown: whose labels batches hold: of the "train" items, so that a supervised objective never sees a label that
+            is tested on, or of "all" or "none". Evaluators always see all labels.
+
+    Raises:
+        ValueError: for options outside these ranges; when loading, for a file that can't be read, or images that
+            differ: the sentence names the file.
+        ContrastError: when loading files without Pillow, which `pip install contrast-core[images]` brings.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        image: str = "image",
+        label: str | None = None,
+        size: tuple[int, int] | None = None,
+        channels: Literal[1, 3] | None = None,
+        skip_corrupt: bool = False,
+        validation: float = 0.1,
+        test: float = 0.4,
+        split_seed: int = 0,
+        shown: Literal["train", "all", "none"] = "train",
+    ):
+        check_fractions(validation, test)
+        if size is not None and min(size) < 1:
+            raise ValueError(f"size = {list(size)} must be a height and a width of at least one pixel.")
+        self.gives = ("image", "sample", *(("label", "embedding.label") if label is not None or path.is_dir() else ()))
+        self.path, self.image, self.label = path, image, label
+        self.form = Form(None if size is None else (size[0], size[1]), channels, skip_corrupt)
+        self.validation, self.test, self.split_seed, self.shown = validation, test, split_seed, shown
+        self._images = torch.empty(0, dtype=torch.uint8)
+        self._labels: Tensor | None = None
+        self._shown = torch.empty(0)
+        self._names: Sequence[str] = ()
+        self._skipped: Sequence[str] = ()
+        self._classes: Sequence[str] = ()
+        self._splits: Mapping[str, Split] = {}
+
+    def load(self) -> None:
+        """Read, check and split the images."""
+        labels: list[str] | None
+        if self.path.suffix.lower() == ".npz":
+            self._images, labels = read_image_arrays(self.path, self.image, self.label, self.form)
+            self._names = [f"image {number}" for number in range(len(self._images))]
+        else:
+            paths, found = listed(self.path, self.image, self.label)
+            self._images, kept, self._skipped = read_images(paths, self.form)
+            self._names = [str(paths[number].relative_to(self._root())) for number in kept.tolist()]
+            labels = None if found is None else [found[number] for number in kept.tolist()]
+        if labels is None and self.path.is_dir():
+            # A folder of images alone: the evaluation is told that there are no labels.
+            labels = [""] * len(self)
+        if labels is not None:
+            self._classes, self._labels = ordered(labels)
+        self._splits = {"all": split_by_label(len(self), self._labels, self.validation, self.test, self.split_seed)}
+        if self._labels is not None:
+            self._shown = shown_labels(self._labels, self._splits["all"], self.shown)
+
+    def _root(self) -> Path:
+        return self.path if self.path.is_dir() else self.path.parent
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def batch(self, items: Tensor) -> Flow:
+        """Images, numbers and shown labels of the items."""
+        batch = {"image": self._images[items].float() / 255, "sample": items}
+        return batch if self._labels is None else {**batch, "label": self._shown[items]}
+
+    @property
+    def labels(self) -> Tensor | None:
+        """The classes by number, (n,) int64, -1 where unknown; None if there are none."""
+        return self._labels
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The labels' texts in order: whole numbers by size, otherwise by alphabet."""
+        return self._classes
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Paths within the folder, or numbers."""
+        return self._names
+
+    @property
+    def splits(self) -> Mapping[str, Split]:
+        """The split "all"."""
+        return self._splits
+
+    @property
+    def source(self) -> str:
+        """What the file or folder is called, how many images there are, and how many were left out."""
+        left = f"; {len(self._skipped)} files could not be read and were left out" if self._skipped else ""
+        channels, height, width = self._images.shape[1:]
+        kind = "grey images" if channels == 1 else "images in colour"
+        return f"{self.path.name}: {len(self)} {kind} of {height} x {width} pixels{left}"
