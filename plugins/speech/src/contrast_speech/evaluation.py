@@ -36,7 +36,9 @@ class OverTasks(Evaluator):
 
     needs = ("embedding", "intent", "intent.after", "intent.said")
 
-    def evaluate(self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator) -> Sequence[Score | Figure]:
+    def evaluate(
+        self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator
+    ) -> Sequence[Score | Figure]:
         """The scores in per cent of 1, the matrix and the accuracy over tasks; nothing is drawn at random."""
         if not isinstance(data, Spoken):
             raise ValueError(f"Scores over tasks need the data speech/spoken, not {type(data).__name__}.")
@@ -46,7 +48,9 @@ class OverTasks(Evaluator):
         said, after = tables["intent"]["said"][rows], tables["intent"]["after"][rows]
         if bool((after[:, -1] < 0).any()):
             reached = int((after[0] >= 0).sum())
-            raise ValueError(f"training reached task {reached} of {len(data.in_tasks)}; there is no accuracy after the last.")
+            raise ValueError(
+                f"training reached task {reached} of {len(data.in_tasks)}; there is no accuracy after the last."
+            )
         task, right = data.in_tasks.of_item[items], after == SPECIAL + data.labels[items][:, None]
         matrix, seen = task_matrix(task, right)
         scores = [Score("Average accuracy", float(seen.mean())), Score("Last accuracy", float(seen[-1]))]

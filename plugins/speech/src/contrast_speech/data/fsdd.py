@@ -44,9 +44,7 @@ def _files(folder: Path) -> list[Utterance]:
     inner = folder / "recordings" if (folder / "recordings").is_dir() else folder
     known = [(path, match) for path in inner.glob("*.wav") if (match := _FILE.fullmatch(path.name))]
     known.sort(key=lambda each: (each[1][2], int(each[1][1]), int(each[1][3])))
-    return [
-        Utterance(path, match[1], WORDS[int(match[1])], _part(int(match[3])), path.stem) for path, match in known
-    ]
+    return [Utterance(path, match[1], WORDS[int(match[1])], _part(int(match[3])), path.stem) for path, match in known]
 
 
 def _packed(folder: Path) -> list[Utterance]:
