@@ -232,9 +232,10 @@ def _nothing(like: Tensor) -> Term:
 
 
 def _counterparts(outputs: Outputs, table: str) -> tuple[Embeddings, Embeddings]:
-    """The student's rows of the samples that the teacher has rows of, and those, in the same order."""
+    """The student's rows of the samples that the teacher has rows of, and those, in the order of the samples."""
     student, teacher = outputs.tables[table], outputs.tables[f"{table}-teacher"]
-    found = student.select(torch.isin(student["sample"], teacher["sample"]))
-    if not torch.equal(found["sample"], teacher["sample"]):
-        raise ValueError(f"The rows of '{table}-teacher' are not rows of '{table}' in the same order.")
-    return found, teacher
+    student = student.select(torch.isin(student["sample"], teacher["sample"]))
+    found, taught = (each.select(each["sample"].argsort(stable=True)) for each in (student, teacher))
+    if not torch.equal(found["sample"], taught["sample"]):
+        raise ValueError(f"The rows of '{table}-teacher' are not those of samples of '{table}'.")
+    return found, taught

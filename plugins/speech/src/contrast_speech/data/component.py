@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, final
@@ -93,8 +94,8 @@ class Spoken(Data):
         ):  # fmt: skip
             if number < least:
                 raise ValueError(f"{name} = {number} must be at least {least}.")
-        if not max_seconds > 0.025:
-            raise ValueError(f"max_seconds = {max_seconds} must be more than one window of 0.025 s.")
+        if not 0.025 < max_seconds < math.inf:
+            raise ValueError(f"max_seconds = {max_seconds} must be finite and more than one window of 0.025 s.")
         if memory_share is not None and not 0 <= memory_share <= 1:
             raise ValueError(f"memory_share = {memory_share} must be from 0 to 1.")
         self.format, self.path = format, path
