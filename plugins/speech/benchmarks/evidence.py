@@ -17,8 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import contrast_core as contrast
 import torch
+
+import contrast_core as contrast
 
 METHODS = {
     "fine-tuning": "fine-tuning",
@@ -107,7 +108,8 @@ def main() -> None:
     done = {(line["tasks"], line["method"], line["seed"], line["epochs"]) for line in found}
     wanted = given.methods.split(",")
     sizes = [int(size) for size in given.tasks.split("-")]
-    command = f"python plugins/speech/benchmarks/evidence.py FSDD --tasks {given.tasks} --epochs {given.epochs} --out {given.out}"
+    options = f"--methods {given.methods} --tasks {given.tasks} --seeds {given.seeds} --epochs {given.epochs}"
+    command = f"python plugins/speech/benchmarks/evidence.py FSDD {options} --out {given.out}"
     for seed in range(given.seeds):
         for title, recipe in METHODS.items():
             key = given.tasks, title, seed, given.epochs

@@ -140,7 +140,8 @@ def test_logit_distillation_is_the_authors(case: int) -> None:
     (found,) = torch.autograd.grad(total, student, retain_graph=True)
     torch.testing.assert_close(found, torch.from_numpy(gradient), rtol=1e-10, atol=1e-14)
     old = teacher.shape[1]
-    grown = math.log(old / (student.shape[1] - old) + 1)
+    # What their formula ln(C_old / C_new + 1) is fed as C_new is the number of all logits, old ones included.
+    grown = math.log(old / student.shape[1] + 1)
     assert math.isclose(((1 - grown) * current + grown * value).item(), full, rel_tol=1e-10)
 
 

@@ -13,6 +13,8 @@ from contrast_core.interfaces import Encoder, Flow
 from contrast_speech.data.tokens import EOS, PAD, SEP, SOS
 from contrast_speech.network import AudioEncoder, TextDecoder
 
+TABLES = ("embedding", "audio", "text", "tokens", "intent")
+
 
 @final
 class Seq2Seq(Encoder):
@@ -41,11 +43,11 @@ class Seq2Seq(Encoder):
     """
 
     needs = ("features", "frames", "target", "label", "rehearsal", "sample", "vocabulary")
-    gives = tuple(
-        f"{table}{column}"
-        for table in ("embedding", "audio", "text", "tokens", "intent")
-        for column in ("", ".label", ".rehearsal", ".sample")
-    ) + ("tokens.target", "intent.said")
+    gives = (
+        *(f"{table}{column}" for table in TABLES for column in ("", ".label", ".rehearsal", ".sample")),
+        "tokens.target",
+        "intent.said",
+    )
 
     def __init__(
         self,
@@ -133,4 +135,5 @@ class Seq2Seq(Encoder):
 
 def _mean(states: Tensor, lengths: Tensor) -> Tensor:
     """The mean over the states before each end; those after it are 0."""
-    return states.sum(1) / lengths[:, None]
+    found: Tensor = states.sum(1) / lengths[:, None]
+    return found

@@ -22,7 +22,8 @@ def mel_filters(bands: int, size: int, rate: int) -> Tensor:
 def power(waveform: Tensor, window: int, hop: int) -> Tensor:
     """|FFT|^2 of Hann windows, the first at the beginning: (B, s) to (B, 1 + (s - window) // hop, window // 2 + 1)."""
     frames = waveform.unfold(1, window, hop) * torch.hann_window(window, dtype=waveform.dtype, device=waveform.device)
-    return torch.fft.rfft(frames).abs().square()
+    found: Tensor = torch.fft.rfft(frames).abs().square()
+    return found
 
 
 def cosines(bands: int, kept: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import gcd
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from attrs import frozen
@@ -49,16 +50,17 @@ def _soundfile(path: Path) -> tuple[Samples, int]:
     return samples, int(rate)
 
 
-def _as_floats(samples: NDArray[np.generic]) -> Samples:
+def _as_floats(samples: NDArray[Any]) -> Samples:
+    floats = samples.astype(np.float32)
     if samples.dtype == np.uint8:
-        return (samples.astype(np.float32) - 128) / 128
+        return np.asarray((floats - 128) / 128, dtype=np.float32)
     if np.issubdtype(samples.dtype, np.integer):
-        return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
-    return samples.astype(np.float32)
+        return np.asarray(floats / -float(np.iinfo(samples.dtype).min), dtype=np.float32)
+    return floats
 
 
 def _one_channel(samples: Samples) -> Samples:
-    return samples.mean(1) if samples.ndim == 2 else samples
+    return np.asarray(samples.mean(1), dtype=np.float32) if samples.ndim == 2 else samples
 
 
 def resampled(sound: Sound, rate: int) -> Samples:

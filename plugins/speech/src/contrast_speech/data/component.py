@@ -45,7 +45,7 @@ class Spoken(Data):
         max_seconds: longer recordings are cut.
         keep: "memory" holds all recordings, "disk" reads those of files again for every batch.
         tasks: how many intents each task has; the order of the intents is drawn from `order_seed`.
-        by: what `tasks` counts: intents, or the scenarios that they begin with (up to the first "_"), which stay together.
+        by: what `tasks` counts: intents, or scenarios (an intent's name up to the first "_"), which stay together.
         named_tasks: the intents of each task by name, in place of `tasks`; an intent may come back.
         order_seed: of the order of intents and of the choice of exemplars.
         epochs: passes over the items of each task.

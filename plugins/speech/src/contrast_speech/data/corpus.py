@@ -54,4 +54,4 @@ class Corpus:
 
 def int16(samples: NDArray[np.int16], rate: int) -> Sound:
     """Sixteen-bit samples as a sound in [-1, 1)."""
-    return Sound(samples.astype(np.float32) / 32768, rate)
+    return Sound(np.asarray(samples / 32768, dtype=np.float32), rate)
