@@ -113,7 +113,8 @@ class Seq2Seq(Encoder):
         """The likeliest first token of the whole vocabulary, (B,) int64: the intent, without decoding further."""
         states, lengths = self.listen(flow)
         start = torch.full((len(states), 1), SOS, device=states.device)
-        return self.decoder(start, states, lengths)[:, 0].argmax(1)
+        said: Tensor = self.decoder(start, states, lengths)[:, 0].argmax(1)
+        return said
 
     def logits_of(self, flow: Flow, said: Tensor) -> Tensor:
         """Logits of given sequences (B, l), each token from those before it: (B, l, vocabulary)."""
