@@ -56,8 +56,9 @@ def test_a_run_killed_in_its_third_task_goes_on_bit_equal(registry: Registry, tm
     steps = [json.loads(line)["loss"] for line in (whole.folder / "metrics.jsonl").read_text().splitlines()]
     wanted = len(steps) - 3  # two batches a task: the first one of the third
 
-    def stop(done: int, _: int, __: str) -> None:
+    def stop(done: int, _: int, text: str) -> None:
         if done == wanted:
+            assert text.startswith("task 3/4, loss ")
             raise Stop
 
     with pytest.raises(runs.Interrupted):

@@ -170,6 +170,10 @@ class Spoken(Data):
         """The batches of all tasks in their order."""
         return self.in_tasks.batches(batch_size, self.epochs, self.rehearsal, generator)
 
+    def told(self, batch: Flow) -> str:
+        """The batch's task."""
+        return f"task {int(batch['task']) + 1}/{int(batch['tasks'])}"
+
     @property
     def evaluation_items(self) -> Tensor:
         """Validation and test items of intents that some task has."""

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from contrast_speech.data.audio import Samples, resampled
+from contrast_speech.data.audio import Samples, Sound, resampled
 from contrast_speech.data.corpus import Corpus, Utterance
 
 SHORTEST = 0.025
@@ -59,22 +59,21 @@ class Sounds:
                 counts["without a transcript"] += 1
             kept.append(utterance)
             held = keep or not isinstance(utterance.sound, Path)
-            self._waveforms.append(_packed(self._heard(utterance)) if held else None)
+            self._waveforms.append(_packed(self._heard(sound)) if held else None)
         if not kept:
             raise ValueError("none of the recordings can be used: all are empty or silent.")
         self.utterances: Sequence[Utterance] = kept
         self.notes = " ".join(f"{count:,} recording(s) {what}." for what, count in sorted(counts.items()))
 
-    def _heard(self, utterance: Utterance) -> Samples:
-        sound = utterance.samples()
+    def _heard(self, sound: Sound) -> Samples:
         longest = int(self._longest / self._rate * sound.rate) + 1
-        return resampled(type(sound)(sound.samples[:longest], sound.rate), self._rate)[: self._longest]
+        return resampled(Sound(sound.samples[:longest], sound.rate), self._rate)[: self._longest]
 
     def waveform(self, number: int) -> Tensor:
         """(s,) float32 in [-1, 1]."""
         held = self._waveforms[number]
         if held is None:
-            held = _packed(self._heard(self.utterances[number]))
+            held = _packed(self._heard(self.utterances[number].samples()))
         return torch.from_numpy(held.astype(np.float32) / 32767)
 
 
