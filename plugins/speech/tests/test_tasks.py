@@ -20,6 +20,7 @@ def test_classes_are_drawn_from_the_seed() -> None:
     """Every class once, in tasks of the wanted sizes."""
     found = drawn_classes(10, [4, 2, 2, 2], seed=1)
     assert [len(each) for each in found] == [4, 2, 2, 2]
+    assert drawn_classes(3, [1, 2], seed=None) == [[0], [1, 2]]
     assert sorted(label for own in found for label in own) == list(range(10))
     assert found == drawn_classes(10, [4, 2, 2, 2], seed=1) != drawn_classes(10, [4, 2, 2, 2], seed=2)
 

@@ -78,7 +78,7 @@ class OverTasks(Evaluator):
         for tokens, item in zip(said.tolist(), items.tolist(), strict=True):
             written = data.transcripts[item]
             if written is not None:
-                wrong, count = word_errors(data.vocabulary.words(tokens), written)
+                wrong, count = word_errors(data.found.vocabulary.words(tokens), written)
                 errors, words = errors + wrong, words + count
         return errors / words if words else None
 

@@ -44,10 +44,11 @@ class Spoken(Data):
         sampling_rate: samples a second of what the encoder hears.
         max_seconds: longer recordings are cut.
         keep: "memory" holds all recordings, "disk" reads those of files again for every batch.
-        tasks: how many intents each task has; the order of the intents is drawn from `order_seed`.
+        tasks: how many intents each task has.
         by: what `tasks` counts: intents, or scenarios (an intent's name up to the first "_"), which stay together.
         named_tasks: the intents of each task by name, in place of `tasks`; an intent may come back.
-        order_seed: of the order of intents and of the choice of exemplars.
+        order: of the intents: "drawn" from `order_seed`, or "sorted" by name, as for SLURP in the paper.
+        order_seed: of a drawn order and of the choice of exemplars.
         epochs: passes over the items of each task.
         memory: exemplars that are kept of each intent, chosen at random when its first task ends; 0 keeps none.
         memory_share: their number as a share of the training set instead, as in the paper: floor(share m / intents).
@@ -77,6 +78,7 @@ class Spoken(Data):
         tasks: Sequence[int] = (4, 2, 2, 2),
         by: Literal["intent", "scenario"] = "intent",
         named_tasks: Sequence[Sequence[str]] | None = None,
+        order: Literal["drawn", "sorted"] = "drawn",
         order_seed: int = 0,
         epochs: int = 8,
         memory: int = 8,
@@ -101,6 +103,7 @@ class Spoken(Data):
         self.format, self.path = format, path
         self.sampling_rate, self.max_seconds, self.keep = sampling_rate, max_seconds, keep
         self.sizes, self.by, self.named, self.order_seed = tuple(tasks), by, named_tasks, order_seed
+        self.order = order
         self.epochs, self.memory, self.memory_share = epochs, memory, memory_share
         self.rehearsal, self.max_letters = rehearsal, max_letters
         self._loaded: _Loaded | None = None
@@ -126,11 +129,6 @@ class Spoken(Data):
     def in_tasks(self) -> Tasks:
         """The tasks."""
         return self.found.tasks
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The tokens."""
-        return self.found.vocabulary
 
     @property
     def transcripts(self) -> Sequence[str | None]:
@@ -188,7 +186,7 @@ class Spoken(Data):
     @property
     def classes(self) -> Sequence[str]:
         """The intents, sorted."""
-        return self.vocabulary.intents
+        return self.found.vocabulary.intents
 
     @property
     def names(self) -> Sequence[str]:
@@ -243,7 +241,7 @@ def _named(data: Spoken, number: Mapping[str, int]) -> list[list[int]]:
         for intent, label in number.items():
             groups.setdefault(intent.partition("_")[0] if data.by == "scenario" else intent, []).append(label)
         own = list(groups.values())
-        drawn = drawn_classes(len(own), data.sizes, data.order_seed)
+        drawn = drawn_classes(len(own), data.sizes, data.order_seed if data.order == "drawn" else None)
         return [[label for group in task for label in own[group]] for task in drawn]
     if unknown := [name for own in data.named for name in own if name not in number]:
         raise ValueError(f"named_tasks has '{unknown[0]}', which is none of the intents {', '.join(number)}.")

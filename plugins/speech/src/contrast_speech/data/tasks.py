@@ -11,15 +11,17 @@ from torch import Tensor
 Rehearsal = int | Literal["append"]
 
 
-def drawn_classes(count: int, sizes: Sequence[int], seed: int) -> list[list[int]]:
-    """The classes 0..count-1 in an order drawn from the seed, cut into tasks of the given sizes.
+def drawn_classes(count: int, sizes: Sequence[int], seed: int | None) -> list[list[int]]:
+    """The classes 0..count-1 in an order drawn from the seed (without one: as they are), cut into tasks of the given sizes.
 
     Raises:
         ValueError: if the sizes do not add up to the number of classes, or one is less than 1.
     """
     if min(sizes, default=0) < 1 or sum(sizes) != count:
         raise ValueError(f"tasks = {list(sizes)} must be positive numbers that add up to the {count} there are.")
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
+    order = list(range(count))
+    if seed is not None:
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
     found, start = [], 0
     for size in sizes:
         found.append(order[start : start + size])
