@@ -12,7 +12,7 @@ Rehearsal = int | Literal["append"]
 
 
 def drawn_classes(count: int, sizes: Sequence[int], seed: int | None) -> list[list[int]]:
-    """The classes 0..count-1 in an order drawn from the seed (without one: as they are), cut into tasks of the given sizes.
+    """The classes 0..count-1, in an order drawn from the seed if there is one, cut into tasks of the given sizes.
 
     Raises:
         ValueError: if the sizes do not add up to the number of classes, or one is less than 1.
