@@ -100,6 +100,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=5, help="of each task")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--table", action="store_true", help="write the table of the runs that are there, and run none")
     given = parser.parse_args()
     torch.set_num_threads(1)
     log = given.out.with_suffix(".jsonl")
@@ -113,7 +114,7 @@ def main() -> None:
     for seed in range(given.seeds):
         for title, recipe in METHODS.items():
             key = given.tasks, title, seed, given.epochs
-            if recipe in wanted and key not in done:
+            if recipe in wanted and key not in done and not given.table:
                 made = measure(recipe, given.folder, sizes, given.epochs, seed)
                 line = {"tasks": given.tasks, "method": title, "seed": seed, "epochs": given.epochs, **made}
                 found.append(line)
