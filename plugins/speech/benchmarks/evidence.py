@@ -74,7 +74,10 @@ def paired(lines: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> str:
 
 def table(found: list[dict[str, Any]], command: str) -> str:
     """One markdown table for each split into tasks."""
-    text = [f"Made by `{command}`.", found[0]["data"]]
+    text = [
+        f"Made by `{command}`.",
+        next((line["data"] for line in found if line["method"] == BASELINE), found[0]["data"]),
+    ]
     for sizes in dict.fromkeys(line["tasks"] for line in found):
         inside = [line for line in found if line["tasks"] == sizes]
         head = [f"tasks {sizes}", "seeds", "steps", "CPU s", *SCORES, "last accuracy less ER's"]
