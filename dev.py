@@ -50,7 +50,28 @@ def setup() -> None:
     for wanted in (packages + groups["dev"], ["--no-deps", *groups["alone"]]):
         if not quickly(wanted):
             run(*pip, "install", "-c", "constraints.txt", *wanted)
+    without_native_torchaudio()
     stamp.write_text(fingerprint())
+
+
+def without_native_torchaudio() -> None:
+    """Move torchaudio's native libraries away where they can't be loaded: they want CUDA, and this torch has none.
+
+    torchaudio then runs without them. transformers imports torchaudio wherever it is installed, and would fail.
+    """
+    ask = (
+        "import importlib.util as u, torch; s = u.find_spec('torchaudio'); "
+        "print(torch.version.cuda or '', s and s.origin)"
+    )
+    asked = subprocess.run([PYTHON, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=False)
+    cuda, _, origin = asked.stdout.strip("\n").partition(" ")
+    if asked.returncode or cuda or not origin or origin == "None":
+        return
+    tried = subprocess.run([PYTHON, "-c", "import torchaudio"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if tried.returncode and "OSError" in tried.stderr:
+        for library in Path(origin).parent.glob("lib/*.so"):
+            print("+ moving away", library.name, "which needs CUDA", flush=True)
+            library.rename(library.with_suffix(".so.needs-cuda"))
 
 
 def quickly(wanted: list[str]) -> bool:

@@ -75,7 +75,7 @@ def test_code_blocks_run(group: str, tmp_path: Path) -> None:
     names = []
     for page in GROUPS[group]:
         for number, block in enumerate(blocks(page), 1):
-            names.append(re.sub(r"\W", "_", f"{page.parent.name}_{page.stem}_{number}"))
+            names.append(re.sub(r"\W", "_", f"{page.relative_to(ROOT).with_suffix('')}_{number}"))
             (tmp_path / f"{names[-1]}.py").write_text(block, encoding="utf-8")
     if group == "authoring" and not names:
         pytest.skip("These pages have no Python blocks.")

@@ -14,6 +14,7 @@ PACKAGES = {
     "core": ["contrast_core/registry.toml", "contrast_core/report/style.css", "contrast_core/report/map.js"],
     "plugins/graph": ["contrast_graph/recipes/meow.toml"],
     "plugins/recommendation": ["contrast_recommendation/recipes/mclrec.toml"],
+    "plugins/speech": ["contrast_speech/recipes/coconut.toml", "contrast_speech/checks.toml"],
 }
 
 

@@ -160,7 +160,7 @@ def test_a_whole_recipe_is_composed(registry: Registry) -> None:
         ("[view.a]\nuse = 'unreadable'", [], "line 14: view.a (mine/unreadable) can't be read: AttributeError: "),
         ("[view.train]\nuse = 'lazy'", [], "line 13: torch keeps the name 'train' for itself; rename [view.train]."),
         ("[data.x]\n", [], "data (mine/files) has no key 'x'."),
-        ("[objective.b]\nuse = 'speech/x'", [], "belongs to contrast-speech, which is planned but not published yet."),
+        ("[objective.b]\nuse = 'generation/x'", [], "contrast-generation, which is planned but not published yet."),
         ("", ["encoder.views=['imag']"], "line 4: encoder (core/mlp) needs 'imag', but data (mine/files) gives image,"),
         ("pairs = 'pars'", [], "objective.contrast (core/infonce) needs 'pars', but sampler.pairs (core/cross) gives"),
         ("", ["sampler.pairs.anchors=x"], "line 7: sampler.pairs (core/cross) needs 'x', but encoder (core/mlp) gives"),

@@ -64,6 +64,11 @@ PAIRINGS: Mapping[str, Pairing] = {
     "core/cacr": VIEWS._replace(queue="can"),
     "core/momentum-cacr": Pairing("core/teacher-views", "no", "yes", "no"),
     "recommendation/margin-regulariser": Pairing("core/cross", "no", "yes", "can"),
+    "speech/nspt": Pairing("speech/rehearsal-distillation", "yes", "no", "yes: rehearsal"),
+    "speech/token-cross-entropy": Pairing("", "no", "no", "no"),
+    "speech/token-distillation": Pairing("", "no", "no", "can"),
+    "speech/logit-distillation": Pairing("", "no", "no", "can"),
+    "speech/feature-distillation": Pairing("", "no", "no", "can"),
     "core/over-pairs": Pairing(
         "core/two-views", "can", "can", "can", {"objective": {"use": "core/infonce"}, "pairs": ["pairs"]}
     ),

@@ -200,6 +200,10 @@ class Data(ABC):
         """
         return None
 
+    def told(self, batch: Flow) -> str:
+        """A few words for the progress bar on where a batch lies in an order of the data's own, as "task 2/5"."""
+        return ""
+
     @property
     def evaluation_items(self) -> Tensor | None:
         """Numbers (int64) of the items that are embedded for evaluation and export, in that order; None means all."""

@@ -64,7 +64,7 @@ SIMCLR = ["run", "core/digits-simclr"]
         (["run", "--resume", "full"], "full is no run folder: it has no run.json."),
         (["run", "--resume", "nowhere"], "nowhere is no run folder: there is no such folder."),
         (["run", "core/digits-simcrl"], "There is no recipe 'core/digits-simcrl'. Did you mean core/digits-simclr"),
-        (["run", "speech/coconut"], "The recipe 'speech/coconut' belongs to contrast-speech, which is planned"),
+        (["run", "generation/x"], "The recipe 'generation/x' belongs to contrast-generation, which is planned"),
         (["run", "bad/first"], "The recipe 'bad/first' belongs to contrast-bad, which is broken: It fell."),
         (["run", "nowhere.toml"], "The recipe nowhere.toml can't be read: No such file or directory."),
         (["run", "recipes/misspelt.toml"], "misspelt.toml, line 9: encoder (core/mlp) has no key 'viws'. Did you mean"),

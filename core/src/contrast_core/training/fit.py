@@ -103,7 +103,8 @@ class Trainer:
                         self._checkpoint(record)
                         saved = at.done
                     if first:
-                        progress(at.done, self.steps, f"loss {loss:.4f}")
+                        told = self.data.told(batch)
+                        progress(at.done, self.steps, f"{told}, loss {loss:.4f}" if told else f"loss {loss:.4f}")
                     if self._over():
                         break
             if saved != at.done:

@@ -1,0 +1,1 @@
+"""Continual spoken language understanding: COCONUT (NSPT, audio-text contrast), rehearsal, distillation."""
