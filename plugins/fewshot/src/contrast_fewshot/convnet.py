@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
 import torch
+from torch import Tensor, nn
+
 from contrast_core.embeddings import Embeddings
 from contrast_core.interfaces import Encoder, Flow
-from torch import Tensor, nn
 
 DEPTHS: Mapping[str, tuple[int, ...]] = {"resnet18": (2, 2, 2, 2), "resnet50": (3, 4, 6, 3)}
 
@@ -17,9 +18,9 @@ DEPTHS: Mapping[str, tuple[int, ...]] = {"resnet18": (2, 2, 2, 2), "resnet50": (
 class ConvNet(Encoder):
     """h = f(x), z = g(h) of image views, one f and g for all views.
 
-    The backbone f is "conv4", blocks of convolution, batch normalisation, ReLU and pooling by 2 while the image is
-    large enough, with the mean over what is left; or "resnet18" or "resnet50", the residual networks of He et al.
-    (arXiv 1512.03385) without their last layer: h has `width`, 512 or 2048 numbers. g is three linear layers with batch
+    The backbone f is "conv4", blocks of convolution, batch normalisation, ReLU and pooling by 2 while at least 4 pixels
+    are left, whose last map is h; or "resnet18" or "resnet50", the residual networks of He et al. (arXiv 1512.03385)
+    without their last layer, where h has 512 or 2048 numbers. g is three linear layers with batch
     normalisation after each and ReLU after the first two; in training each view is normalised by its own statistics.
     h of the first view is evaluated and exported.
 
@@ -67,9 +68,14 @@ class ConvNet(Encoder):
             raise ValueError(f"The view '{self.views[0]}' has shape {tuple(images.shape)}; images are (B, C, H, W).")
         channels = images.shape[1]
         if self.kind == "conv4":
-            self.backbone, wide = conv4(channels, self.width, self.blocks, min(images.shape[2:])), self.width
+            self.backbone = conv4(channels, self.width, self.blocks, min(images.shape[2:]))
+            with torch.no_grad():
+                wide = self.backbone.eval()(images[:1]).shape[1]
+            self.backbone.train()
         else:
             self.backbone, wide = resnet(channels, DEPTHS[self.kind], bottleneck=self.kind == "resnet50")
+        # Twice as fast on a CPU as the usual order of numbers.
+        self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         d = self.projection
         self.head = nn.Sequential(
             *(nn.Linear(wide, d), nn.BatchNorm1d(d), nn.ReLU()),
@@ -93,7 +99,7 @@ class ConvNet(Encoder):
                 f"The view '{view}' has shape {tuple(images.shape)}; this encoder was built for images of "
                 f"{first.shape[1]} channels, (B, {first.shape[1]}, H, W)."
             )
-        found: Tensor = self.backbone(images)
+        found: Tensor = self.backbone(images.contiguous(memory_format=torch.channels_last))
         return found
 
     def _table(self, z: Tensor, flow: Flow, view: str) -> Embeddings:
@@ -102,7 +108,7 @@ class ConvNet(Encoder):
 
 
 def conv4(channels: int, width: int, blocks: int, side: int) -> nn.Sequential:
-    """Blocks of 3 x 3 convolution, batch normalisation, ReLU and pooling, and the mean: (B, C, H, W) to (B, width)."""
+    """Blocks of 3 x 3 convolution, batch normalisation, ReLU and pooling, flattened: (B, C, H, W) to (B, h)."""
     layers: list[nn.Module] = []
     for block in range(blocks):
         layers += [
@@ -113,7 +119,7 @@ def conv4(channels: int, width: int, blocks: int, side: int) -> nn.Sequential:
         if side >= 4:
             layers.append(nn.MaxPool2d(2))
             side //= 2
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(*layers, nn.Flatten())
 
 
 def resnet(channels: int, depths: Sequence[int], bottleneck: bool) -> tuple[nn.Sequential, int]:
@@ -153,9 +159,7 @@ class _Residual(nn.Module):
         self.inner = nn.Sequential(*layers)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or wide != outer:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(wide, outer, 1, stride=stride, bias=False), nn.BatchNorm2d(outer)
-            )
+            self.shortcut = nn.Sequential(nn.Conv2d(wide, outer, 1, stride=stride, bias=False), nn.BatchNorm2d(outer))
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = torch.relu(self.inner(x) + self.shortcut(x))

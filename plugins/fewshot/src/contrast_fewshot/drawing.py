@@ -42,8 +42,8 @@ def draw_episodes(
         imbalance: alpha of the Dirichlet distribution.
 
     Raises:
-        ValueError: if a number is below 1, or there are fewer classes than ways or fewer items of a class than shots and
-            queries; the sentence names the class.
+        ValueError: if a number is below 1, or there are fewer classes than ways, or fewer items of a class than shots
+            and queries; the sentence names the class.
     """
     if min(episodes, ways, shots, queries) < 1 or (imbalance is not None and imbalance <= 0):
         raise ValueError(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import final
 
+from torch import nn
+
 from contrast_core.embeddings import Embeddings
 from contrast_core.errors import did_you_mean
 from contrast_core.interfaces import Encoder, Flow
-from torch import nn
 
 
 @final

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import final
 
 import torch
+from torch import Tensor
+from torch.nn import functional
+
 from contrast_core.embeddings import Embeddings, cat
 from contrast_core.interfaces import Flow, PairSampler
 from contrast_core.pairs import Pairs
 from contrast_core.relations import edges, same, where
-from torch import Tensor
-from torch.nn import functional
-
 from contrast_fewshot.memory import DyCE
 from contrast_fewshot.published import PublishedDyCE
 
@@ -26,13 +26,13 @@ class BatchEnhancement(PairSampler):
     memory nearest to t_i' (`DyCE.nearest`). `others`: all student rows z with each other, negatives are rows of other
     images. All k + 1 positives count alike in an objective that averages them.
 
-    Before the memory is ready (its `start`) there are no neighbours. A table of anchors whose rows have labels, and a
-    memory that remembers labels, get two columns: `retrieved`, k, and `pure`, how many of these have the anchor's label.
+    Before the memory is ready (its `start`) there are no neighbours. Where both the anchors and the memory have labels,
+    the anchors get two columns: `retrieved`, k, and `pure`, how many of these have the anchor's label.
 
-    With `official_quirks` it is the authors' code: three memories (of the teacher, the predictions and the student), all
-    `PublishedDyCE`, each append k rows to its view in an order of its own, without gradient, and the k-th appended row
-    of one is the positive of the k-th of another's. The student's own rows never meet the appended ones as positives;
-    in `others` these are further negatives.
+    With `official_quirks` it is the authors' code: three memories (of the teacher, the predictions and the student),
+    all `PublishedDyCE`, each append k rows to every row's view, without gradient. The j-th appended row of one table
+    is the positive of the j-th of another, found by another memory. The student's own rows never meet the appended
+    ones as positives; in `others` these are further negatives.
 
     Args:
         memory: the teacher's memory.

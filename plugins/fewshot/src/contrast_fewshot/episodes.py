@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, final
 
 import torch
+from torch import Tensor
+
 from contrast_core.embeddings import Embeddings
 from contrast_core.figures import Figure
 from contrast_core.interfaces import Data, Evaluator, Score
-from torch import Tensor
-
 from contrast_fewshot.drawing import Episodes, draw_episodes
 from contrast_fewshot.opta import OpTA, classify, standardise
 from contrast_fewshot.picture import episode_picture
@@ -90,8 +90,8 @@ class FewShot(Evaluator):
         ValueError: for numbers out of range; in use, if there are too few classes or items, or the embedding is not
             finite.
 
-    Paper: Poulakakis-Daktylidis and Jamali-Rad, BECLR, ICLR 2024, arXiv 2402.02444; imbalanced queries: Veilleux et al.,
-    Realistic Evaluation of Transductive Few-Shot Learning, NeurIPS 2021, arXiv 2204.11181.
+    Papers: Poulakakis-Daktylidis and Jamali-Rad, BECLR, ICLR 2024, arXiv 2402.02444; imbalanced queries: Veilleux et
+    al., Realistic Evaluation of Transductive Few-Shot Learning, NeurIPS 2021, arXiv 2204.11181.
     """
 
     needs = ("embedding", "embedding.label")
@@ -135,7 +135,9 @@ class FewShot(Evaluator):
         rows = table.z.detach().flatten(1)
         if not bool(rows.isfinite().all()):
             bad = int((~rows.isfinite().all(1)).sum())
-            raise ValueError(f"The embedding of {bad} of {len(rows)} items is NaN or infinite; there is nothing to score.")
+            raise ValueError(
+                f"The embedding of {bad} of {len(rows)} items is NaN or infinite; there is nothing to score."
+            )
         labels = table["label"].cpu() if "label" in table else data.labels
         if labels is None or len(labels) != len(rows):
             raise ValueError("Episodes need the class of every embedded item; the data set gives no labels.")

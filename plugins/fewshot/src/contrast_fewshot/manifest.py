@@ -23,11 +23,14 @@ def contrast_manifest() -> Manifest:
             # Data and evaluators.
             _component("data", "held-out", "data.heldout:HeldOut",
                        "Any labelled data; some classes are kept from training, for episodes.", ""),
+            _component("data", "image-arrays", "data.arrays:ImageArrays",
+                       "Images of an .npz file; groups of classes are kept from training.", ""),
             _component("evaluator", "episodes", "episodes:FewShot",
                        "Accuracy over n-way k-shot episodes, without and with OpTA, balanced or not."),
             # Views, encoders, memories, samplers, objectives.
             _component("view", "block-mask", "mask:BlockMask",
                        "Copies of images in which blocks of patches are zero."),
+            _component("view", "affine", "affine:Affine", "Images turned, scaled, sheared and moved at random.", ""),
             _component("view", "stack", "stack:Stack", "Several tables as one; a view after the encoder.", ""),
             _component("encoder", "convnet", "convnet:ConvNet",
                        "Conv-4, ResNet-18 or ResNet-50 with a projection head."),
@@ -46,5 +49,7 @@ def contrast_manifest() -> Manifest:
         ],
         recipes=[
             _recipe("beclr", "BECLR on digits, four of them held out."),
+            _recipe("beclr-omniglot", "BECLR on characters of an .npz file, alphabets held out; needs data.path."),
+            _recipe("beclr-omniglot-as-published", "The same as the authors' code has it; needs data.path."),
         ],
     )  # fmt: skip

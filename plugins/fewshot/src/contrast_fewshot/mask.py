@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import final
 
 import torch
-from contrast_core.interfaces import Flow, View
 from torch import Tensor
+
+from contrast_core.interfaces import Flow, View
 
 
 @final

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import final
 
 import torch
-from contrast_core.clustering import assign, inner_product_kmeans
-from contrast_core.embeddings import Embeddings
-from contrast_core.memories.places import Places
 from torch import Tensor
 from torch.nn import functional
 
+from contrast_core.clustering import assign, inner_product_kmeans
+from contrast_core.embeddings import Embeddings
+from contrast_core.memories.places import Places
 from contrast_fewshot.partitions import means, nearest_within
 from contrast_fewshot.transport import balanced_assignment, check_sinkhorn
 

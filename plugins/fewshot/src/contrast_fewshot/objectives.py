@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import final
 
 import torch
+from torch.nn import functional
+
 from contrast_core import pairwise
 from contrast_core.embeddings import Embeddings
 from contrast_core.interfaces import Objective, Outputs, Term
@@ -14,7 +16,6 @@ from contrast_core.objectives.rows import attraction, average
 from contrast_core.pairs import Pairs
 from contrast_core.relations import everything
 from contrast_core.similarity import Cosine, Dot
-from torch.nn import functional
 
 
 @final
@@ -84,10 +85,11 @@ class BECLR(Objective):
 class MemoryUniformity(Objective):
     """Uniformity of a table's rows against a memory, of which what is too similar is left out.
 
-        L = log( sum_{i, j} exp(s_ij [s_ij <= threshold]) / |{i, j: s_ij <= threshold}| ),    s_ij = <n(z_i), m_j> / t
+        L = log( mean_i sum_j exp(s_ij [s_ij <= threshold] / t) / |{i, j: s_ij <= threshold}| ),    s_ij = <n(z_i), m_j>
 
-    A pair above the threshold counts as exp(0) in the sum and not at all in the number, as in the authors' code, where
-    this is an option that none of their settings turns on. Rows of the memory are not scaled: write them normalised.
+    This is the authors' code, where it is an option that none of their settings turns on: a pair above the threshold
+    counts as exp(0) in the sum and not at all in the number, and the number is that of all rows together, so that L is
+    lower by log n than a mean over pairs. Rows of the memory are not scaled: write them normalised.
 
     Args:
         pairs: name of the pairs, anchors z (n, d) and candidates m (c, d); relations are not used.
@@ -117,15 +119,14 @@ class MemoryUniformity(Objective):
         """The value over all pairs."""
         pairs = outputs.pairs[self.pairs]
         anchors = pairs.anchors.with_fields(z=functional.normalize(pairs.anchors.z, dim=1))
-        found = Pairs(anchors, pairs.candidates, everything(), everything())
+        found = Pairs(anchors, pairs.candidates, everything, everything)
         similarity, _ = pairwise.matrix(found, found.negatives, Dot())
-        similarity = similarity / self.temperature
         near = similarity.detach() > self.threshold
         kept = int((~near).sum())
         if not kept:
             return Term(similarity.sum() * 0.0, rows=0, dropped=len(anchors))
-        exponents = similarity.masked_fill(near, 0.0)
-        return Term(torch.logsumexp(exponents.flatten(), 0) - math.log(kept), rows=len(anchors))
+        exponents = similarity.masked_fill(near, 0.0) / self.temperature
+        return Term(torch.logsumexp(exponents.flatten(), 0) - math.log(kept * len(anchors)), rows=len(anchors))
 
 
 def _spread(table: Embeddings) -> float:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
+
 from contrast_core.embeddings import Embeddings
 from contrast_core.figures import Cell, Images
 from contrast_core.interfaces import Data
-from torch import Tensor
-
 from contrast_fewshot.drawing import Episodes
 from contrast_fewshot.opta import OpTA, standardise
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import final
 
 import torch
+from torch import Tensor, nn
+
 from contrast_core.errors import did_you_mean
 from contrast_core.interfaces import Data, Flow, Split
-from torch import Tensor, nn
 
 
 @final
