@@ -37,7 +37,7 @@ class BatchEnhancement(PairSampler):
     Args:
         memory: the teacher's memory.
         neighbours: k; 0 for none.
-        predicted, teacher, student: tables of 2B rows, one view after the other, with columns `sample` and `view`.
+        predicted, teacher, student: tables of 2B rows, two views of B images, with columns `sample` and `view`.
         positives, others: names of the pairs that are given.
         official_quirks: as published.
         memories: with quirks, those of the predictions and of the student.
@@ -76,8 +76,8 @@ class BatchEnhancement(PairSampler):
 
     def forward(self, flow: Flow) -> Mapping[str, Pairs]:
         """Both kinds of pairs."""
-        teacher, predicted, student = (flow[name] for name in self.tables)
-        _check_views(self.tables, (teacher, predicted, student))
+        teacher, predicted, student = (_by_view(name, flow[name]) for name in self.tables)
+        _check_samples(self.tables, (teacher, predicted, student))
         kind = PublishedDyCE if self.official_quirks else DyCE
         memories = [flow[name] for name in self.memories]
         for name, memory in zip(self.memories, memories, strict=True):
@@ -165,11 +165,17 @@ def _with_purity(anchors: Embeddings, remembered: Embeddings, found: Tensor) -> 
     return anchors.with_columns(retrieved=retrieved, pure=pure)
 
 
-def _check_views(names: Sequence[str], tables: Sequence[Embeddings]) -> None:
+def _by_view(name: str, table: Embeddings) -> Embeddings:
+    """One view and then the other, each in the order of its samples: row i + B is the other view of row i."""
+    order = table["sample"].argsort(stable=True)
+    order = order[table["view"][order].argsort(stable=True)]
+    sample = table["sample"][order]
+    if len(order) % 2 or not torch.equal(*sample.chunk(2)):
+        raise ValueError(f"The table '{name}' must hold two views of every sample; fewshot/stack makes such a table.")
+    return table.select(order)
+
+
+def _check_samples(names: Sequence[str], tables: Sequence[Embeddings]) -> None:
     for name, table in zip(names, tables, strict=True):
-        sample = table["sample"]
-        if len(sample) % 2 or not torch.equal(*sample.chunk(2)) or not torch.equal(sample, tables[0]["sample"]):
-            raise ValueError(
-                f"The table '{name}' must hold one view and then the other, images in the same order as in "
-                f"'{names[0]}'; fewshot/stack makes such tables."
-            )
+        if not torch.equal(table["sample"], tables[0]["sample"]):
+            raise ValueError(f"The tables '{names[0]}' and '{name}' must hold the same samples.")

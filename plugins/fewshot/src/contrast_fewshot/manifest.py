@@ -49,6 +49,7 @@ def contrast_manifest() -> Manifest:
         ],
         recipes=[
             _recipe("beclr", "BECLR on digits, four of them held out."),
+            _recipe("beclr-as-published", "The same as the authors' code has it: for comparison."),
             _recipe("beclr-omniglot", "BECLR on characters of an .npz file, alphabets held out; needs data.path."),
             _recipe("beclr-omniglot-as-published", "The same as the authors' code has it; needs data.path."),
         ],
