@@ -21,7 +21,7 @@ class ImageArrays(Data):
     A batch of B items holds `image` (B, C, h, w) float32 in [0, 1], `sample` and, with `shown`, `label`, int64.
 
     Args:
-        path: the file.
+        path: the file; it has to be given.
         images: key of the images, uint8, (n, h, w) or (n, h, w, C).
         label: key of the classes, (n,) integers or texts.
         group: key of the groups, (n,) integers or texts, for example alphabets; left out, every class is one.
@@ -35,13 +35,15 @@ class ImageArrays(Data):
 
     def __init__(
         self,
-        path: str,
+        path: str | None = None,
         images: str = "images",
         label: str = "label",
         group: str | None = None,
         novel: Sequence[str] = (),
         shown: bool = True,
     ):
+        if path is None:
+            raise ValueError("These data are read from an .npz file: --set data.path=FILE.")
         if not novel:
             raise ValueError("Name the groups or classes that are held out for episodes in novel.")
         self.path, self.keys = path, (images, label, label if group is None else group)
