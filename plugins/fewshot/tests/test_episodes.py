@@ -177,12 +177,12 @@ def test_what_can_not_be_scored_gets_a_sentence():
     z = clusters(1.0)
     with pytest.raises(ValueError, match="160 of 160"):
         FewShot().evaluate({"embedding": Embeddings.of(z * float("nan"), label=LABELS)}, data, torch.Generator())
-    with pytest.raises(ValueError, match="no labels|class of every"):
+    with pytest.raises(ValueError, match="class of every"):
         FewShot().evaluate({"embedding": Embeddings.of(z)}, data, torch.Generator())
     with pytest.raises(ValueError, match="shots = 6"):
         run_episodes(z, draw_episodes(LABELS, 2), 6)
-    for wrong in ({"ways": 0}, {"shots": []}, {"imbalance": -1.0}):
-        with pytest.raises(ValueError, match=next(iter(wrong))):
+    for wrong, word in (({"ways": 0}, "ways"), ({"shots": []}, "every shot"), ({"imbalance": -1.0}, "imbalance")):
+        with pytest.raises(ValueError, match=word):
             FewShot(**wrong)
 
 

@@ -94,7 +94,7 @@ class PhotoViews(View):
         top, left = ((side - self.size) // 2 for side in images.shape[2:])
         if min(top, left) < 0:
             raise ValueError(
-                f"Images of {images.shape[2]} x {images.shape[3]} pixels are smaller than views of {self.size}; set size."
+                f"Images of {images.shape[2]} x {images.shape[3]} pixels are smaller than {self.size}; set size."
             )
         return images[:, :, top : top + self.size, left : left + self.size]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import final
+from typing import Any, final
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -81,17 +82,20 @@ class ImageArrays(Data):
         if not len(self._base):
             raise ValueError("All groups are held out, so that nothing is left to train on; name fewer.")
 
-    def _read(self) -> list[np.ndarray]:
+    def _read(self) -> list[np.ndarray[Any, Any]]:
         if not Path(self.path).is_file():
             raise ValueError(f"There is no file {self.path}; give an .npz file with --set data.path=FILE.")
         try:
             with np.load(self.path, allow_pickle=False) as file:
-                for key in self.keys:
-                    if key not in file.files:
-                        raise ValueError(f"{self.path} has no array '{key}', only {', '.join(file.files)}.")
-                return [file[key] for key in self.keys]
-        except (OSError, EOFError) as error:
+                found = {key: file[key] for key in dict.fromkeys(self.keys) if key in file.files}
+                have = ", ".join(file.files)
+        except (OSError, EOFError, ValueError, AttributeError, BadZipFile) as error:
+            # np.load gives the array itself for a .npy file, which has no names: an AttributeError.
             raise ValueError(f"{self.path} is no .npz file that can be read: {error}") from error
+        for key in self.keys:
+            if key not in found:
+                raise ValueError(f"{self.path} has no array '{key}', only {have}.")
+        return [found[key] for key in self.keys]
 
     def __len__(self) -> int:
         return len(self._images)
