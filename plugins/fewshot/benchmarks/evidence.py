@@ -82,13 +82,20 @@ def collect(given: argparse.Namespace) -> None:
                 continue
             start = time.process_time()
             table, purity, steps = embedded(given, method, seed)
-            row = {"method": method, "seed": seed, "epochs": given.epochs, "steps": steps, "purity": purity}
-            row["cpu"] = time.process_time() - start
-            row["balanced"] = accuracies(table, given.episodes, None, KINDS)
-            row["imbalanced"] = accuracies(table, given.episodes, 2.0, IMBALANCED)
+            row = {
+                "method": method,
+                "seed": seed,
+                "epochs": given.epochs,
+                "steps": steps,
+                "purity": [[step, round(x, 4)] for step, x in purity],
+            }
+            row["cpu"] = round(time.process_time() - start, 1)
+            row["balanced"] = right_answers(table, given.episodes, None, KINDS)
+            uneven = right_answers(table, given.episodes, 2.0, IMBALANCED)
+            row["imbalanced"] = {kind: sum(x) / (45 * len(x)) for kind, x in uneven.items()}
             with given.rows.open("a") as file:
                 file.write(json.dumps(row) + "\n")
-            print(method, seed, {kind: round(100 * sum(x) / len(x), 1) for kind, x in row["balanced"].items()})
+            print(method, seed, {kind: round(sum(x) / (0.75 * len(x)), 1) for kind, x in row["balanced"].items()})
 
 
 def embedded(given: argparse.Namespace, method: str, seed: int) -> tuple[Embeddings, list[list[float]], int]:
@@ -130,15 +137,15 @@ def embedded(given: argparse.Namespace, method: str, seed: int) -> tuple[Embeddi
     return table.with_columns(label=data.labels[items]), purity, 0 if untrained else len(metrics)
 
 
-def accuracies(
+def right_answers(
     table: Embeddings, episodes: int, imbalance: float | None, kinds: dict[str, tuple[int, OpTA | None]]
-) -> dict[str, list[float]]:
-    """The accuracy of every episode, the same episodes for whatever is evaluated."""
+) -> dict[str, list[int]]:
+    """How many of an episode's queries (75, or 45 of uneven parts) are right, the same episodes for all methods."""
     queries = 15 if imbalance is None else 9  # 20 images a class leave room for shares that are not even
     drawn = draw_episodes(table["label"], episodes, 5, 5, queries, seed=0, imbalance=imbalance)
     z = table.z.flatten(1)
     return {
-        kind: [round(x, 4) for x in run_episodes(z, drawn, shots, opta).accuracy.tolist()]
+        kind: (run_episodes(z, drawn, shots, opta).predicted == drawn.way).sum(1).tolist()
         for kind, (shots, opta) in kinds.items()
     }
 
@@ -150,7 +157,9 @@ def write_tables(rows: Path, out: Path) -> None:
         found.setdefault(row["method"], []).append(row)
     methods = [name for name in (*UNTRAINED, *TRAINED) if name in found]
     epochs = max(row["epochs"] for each in found.values() for row in each)
-    command = f"python plugins/fewshot/benchmarks/evidence.py run omniglot_small_28.npz rows.jsonl --epochs {epochs}"
+    seeds = max(len(each) for each in found.values())
+    script = "python plugins/fewshot/benchmarks/evidence.py"
+    command = f"{script} run omniglot_small_28.npz rows.jsonl --seeds {seeds} --epochs {epochs}"
     lines = [
         f"Made by `{command}` and `... table rows.jsonl --out {out}`.",
         "",
@@ -205,8 +214,12 @@ def line(cells: list[str]) -> str:
 
 
 def over_seeds(rows: list[dict[str, Any]], part: str, kind: str) -> str:
-    """Mean and deviation over seeds, or the interval over episodes where there is one seed."""
-    means = torch.tensor([sum(row[part][kind]) / len(row[part][kind]) for row in rows], dtype=torch.float64) * 100
+    """Mean and deviation over seeds; of one seed the mean."""
+    if part == "balanced":
+        values = [sum(row[part][kind]) / (75 * len(row[part][kind])) for row in rows]
+    else:
+        values = [row[part][kind] for row in rows]
+    means = 100 * torch.tensor(values, dtype=torch.float64)
     return f"{means.mean():.1f}" if len(rows) == 1 else f"{means.mean():.1f} ± {means.std():.1f}"
 
 
@@ -216,9 +229,8 @@ def paired(ours: list[dict[str, Any]], theirs: list[dict[str, Any]], kind: str) 
     common = sorted(mine.keys() & other.keys())
     if not common:
         return ""
-    differences = torch.stack(
-        [torch.tensor(mine[seed], dtype=torch.float64) - torch.tensor(other[seed]) for seed in common]
-    ).mean(0)
+    each = [torch.tensor(mine[seed], dtype=torch.float64) - torch.tensor(other[seed]) for seed in common]
+    differences = torch.stack(each).mean(0) / 75
     half = 1.96 * float(differences.std()) / math.sqrt(len(differences))
     return f"{100 * float(differences.mean()):+.1f} ± {100 * half:.1f}"
 
