@@ -14,6 +14,7 @@ PACKAGES = {
     "core": ["contrast_core/registry.toml", "contrast_core/report/style.css", "contrast_core/report/map.js"],
     "plugins/graph": ["contrast_graph/recipes/meow.toml"],
     "plugins/recommendation": ["contrast_recommendation/recipes/mclrec.toml"],
+    "plugins/fewshot": ["contrast_fewshot/recipes/beclr.toml"],
 }
 
 

@@ -64,6 +64,8 @@ PAIRINGS: Mapping[str, Pairing] = {
     "core/cacr": VIEWS._replace(queue="can"),
     "core/momentum-cacr": Pairing("core/teacher-views", "no", "yes", "no"),
     "recommendation/margin-regulariser": Pairing("core/cross", "no", "yes", "can"),
+    "fewshot/beclr": Pairing("fewshot/batch-enhancement", "no", "yes", "can: neighbours"),
+    "fewshot/memory-uniformity": Pairing("core/queue-pairs", "no", "can", "yes"),
     "core/over-pairs": Pairing(
         "core/two-views", "can", "can", "can", {"objective": {"use": "core/infonce"}, "pairs": ["pairs"]}
     ),

@@ -114,8 +114,9 @@ def main() -> None:
     lines.append(f"| OpTA, {EPISODES:,} episodes, 5-way 1-shot | {theirs:.1f} | {ours:.1f} | {theirs / ours:.1f} |")
     lines += [
         "",
-        f"{BATCH} rows of {WIDTH} numbers a step, {PARTS} partitions, {NEIGHBOURS} neighbours. A step of theirs writes and "
-        f"searches three memories, one of ours a single one: a factor of 3 of the ratio is that. Of the episodes' predictions {100 * agree:.2f} % are the same.",
+        f"{BATCH} rows of {WIDTH} numbers a step, {PARTS} partitions, {NEIGHBOURS} neighbours. A step of theirs writes "
+        "and searches three memories, one of ours a single one: a factor of 3 of the ratio is that. Of the episodes' "
+        f"predictions {100 * agree:.2f} % are the same.",
     ]
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text("\n".join(lines) + "\n")
