@@ -31,12 +31,14 @@ SHOWING = (
     "docs/evidence.md",
     "docs/evidence-mclrec.md",
     "docs/evidence-coconut.md",
+    "docs/evidence-beclr.md",
     "docs/performance.md",
     "docs/behaviour.md",
     "docs/scaling.md",
     "plugins/graph/README.md",
     "plugins/recommendation/README.md",
     "plugins/speech/README.md",
+    "plugins/fewshot/README.md",
 )
 EXPLAINING = sorted(page for folder in ("concepts", "howto") for page in (ROOT / "docs" / folder).glob("*.md"))
 CHECKS = ROOT / "docs" / "authoring" / "checks.md"

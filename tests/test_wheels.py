@@ -15,6 +15,7 @@ PACKAGES = {
     "plugins/graph": ["contrast_graph/recipes/meow.toml"],
     "plugins/recommendation": ["contrast_recommendation/recipes/mclrec.toml"],
     "plugins/speech": ["contrast_speech/recipes/coconut.toml", "contrast_speech/checks.toml"],
+    "plugins/fewshot": ["contrast_fewshot/recipes/beclr.toml"],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -33,15 +34,22 @@ class Momentum(Encoder):
     devices, which keeps these statistics from telling the positive pair, has no counterpart in one process:
     prefer encoders without it.
 
+    With `final` the momentum goes there on half a cosine and stays there; teachers of BYOL, DINO and BECLR do so, to 1:
+
+        m_t = final + (momentum - final) (1 + cos(pi t / updates)) / 2        at update t = 0, 1, ...
+
     Args:
         encoder: the student.
         tables: whose teacher's counterparts are given; left out, all.
         momentum: from 0 (the teacher is always equal to the student) to 1 (it never moves).
         reads: what the teacher reads in place of an input of the student, under the input's name: it may look at an
             augmented copy while the student looks at the original, or the other way round.
+        final: the momentum in the end; left out, it never changes.
+        updates: after how many steps that is, usually all of the training.
 
     Raises:
-        ValueError: if the momentum is outside [0, 1], the student gives no such table or reads no such input.
+        ValueError: if a momentum is outside [0, 1], `final` and `updates` do not come together, or the student gives
+            no such table or reads no such input.
     """
 
     def __init__(
@@ -50,10 +58,18 @@ class Momentum(Encoder):
         tables: Sequence[str] | None = None,
         momentum: float = 0.999,
         reads: Mapping[str, str] | None = None,
+        final: float | None = None,
+        updates: int | None = None,
     ):
         super().__init__()
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum = {momentum} must be from 0 to 1; usual values are 0.99 to 0.9999.")
+        for key, value in (("momentum", momentum), ("final", momentum if final is None else final)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{key} = {value} must be from 0 to 1; usual values are 0.99 to 0.9999.")
+        if (final is None) != (updates is None) or (updates is not None and updates < 1):
+            raise ValueError(
+                f"A momentum that changes needs both final = {final} and updates = {updates}, the number of steps, "
+                "at least 1, after which it is there."
+            )
         have = [name for name in encoder.gives if "." not in name and name not in set(encoder.shared)]
         for table in tables or ():
             if table not in have:
@@ -64,7 +80,9 @@ class Momentum(Encoder):
             if name not in encoder.needs:
                 hint = did_you_mean(name, encoder.needs)
                 raise ValueError(f"The encoder reads no input '{name}', only {', '.join(encoder.needs)}.{hint}")
-        self.encoder, self.momentum = encoder, momentum
+        self.encoder, self.momentum, self.final, self.updates = encoder, momentum, final, updates
+        if updates is not None:
+            self.register_buffer("updated", torch.tensor(0))
         self.tables = tuple(have if tables is None else tables)
         self.embedding, self.shared = encoder.embedding, tuple(encoder.shared)
         self.needs = tuple(dict.fromkeys((*encoder.needs, *self.reads.values())))
@@ -97,10 +115,20 @@ class Momentum(Encoder):
         """The student's embedding."""
         return self.encoder.embed(flow)
 
+    def current(self) -> float:
+        """The momentum of the next update."""
+        if self.final is None or self.updates is None:
+            return self.momentum
+        done = min(int(self.get_buffer("updated")) / self.updates, 1.0)
+        return self.final + (self.momentum - self.final) * (1 + math.cos(math.pi * done)) / 2
+
     @torch.no_grad()
     def after_update(self) -> None:
         """One step of the teacher towards the student."""
+        momentum = self.current()
         for slow, fast in zip(self.teacher.parameters(), self.encoder.parameters(), strict=True):
-            slow.mul_(self.momentum).add_(fast, alpha=1 - self.momentum)
+            slow.mul_(momentum).add_(fast, alpha=1 - momentum)
+        if self.updates is not None:
+            self.get_buffer("updated").add_(1)
         for kept, fresh in zip(self.teacher.buffers(), self.encoder.buffers(), strict=True):
             kept.copy_(fresh)

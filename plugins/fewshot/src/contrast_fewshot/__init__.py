@@ -1,0 +1,1 @@
+"""Few-shot classification without labels: BECLR and its episodes, on contrast."""

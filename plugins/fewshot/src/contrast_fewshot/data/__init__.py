@@ -1,0 +1,1 @@
+"""Data with classes that training never sees."""

@@ -1,0 +1,65 @@
+"""What contrast-fewshot registers; imports nothing heavy."""
+
+from __future__ import annotations
+
+from contrast_core.spec import API, Component, Manifest, RecipeFile
+
+BECLR = "BECLR: Batch Enhanced Contrastive Few-Shot Learning, ICLR 2024, arXiv 2402.02444"
+
+
+def _component(kind: str, name: str, target: str, summary: str, paper: str = BECLR) -> Component:
+    return Component(kind, f"fewshot/{name}", f"contrast_fewshot.{target}", summary, paper)
+
+
+def _recipe(name: str, summary: str) -> RecipeFile:
+    return RecipeFile(f"fewshot/{name}", "contrast_fewshot", f"recipes/{name}.toml", summary, BECLR)
+
+
+def contrast_manifest() -> Manifest:
+    """All components and recipes of this package."""
+    return Manifest(
+        api=API,
+        components=[
+            # Data and evaluators.
+            _component("data", "held-out", "data.heldout:HeldOut",
+                       "Any labelled data; some classes are kept from training, for episodes.", ""),
+            _component("data", "image-arrays", "data.arrays:ImageArrays",
+                       "Images of an .npz file; groups of classes are kept from training.", ""),
+            _component("data", "image-sets", "data.imagesets:ImageSets",
+                       "Omniglot, miniImageNet, tieredImageNet, CIFAR-FS, FC100 and CUB from their folders.", ""),
+            _component("evaluator", "episodes", "episodes:FewShot",
+                       "Accuracy over n-way k-shot episodes, without and with OpTA, balanced or not."),
+            # Views, encoders, memories, samplers, objectives.
+            _component("view", "block-mask", "mask:BlockMask",
+                       "Copies of images in which blocks of patches are zero."),
+            _component("view", "affine", "affine:Affine", "Images turned, scaled, sheared and moved at random.", ""),
+            _component("view", "photo-views", "photos:PhotoViews", "Crops, flips, colours and blur of photographs."),
+            _component("view", "stack", "stack:Stack", "Several tables as one; a view after the encoder.", ""),
+            _component("encoder", "convnet", "convnet:ConvNet",
+                       "Conv-4, ResNet-18 or ResNet-50 with a projection head."),
+            _component("encoder", "predicting", "encoders:Predicting",
+                       "Any encoder, and a predictor of some of its tables."),
+            _component("memory", "dyce", "memory:DyCE",
+                       "A queue in partitions of equal size by optimal transport; top-k retrieval within them."),
+            _component("memory", "published-dyce", "published:PublishedDyCE",
+                       "The same as the authors' code has it, with its defects."),
+            _component("sampler", "batch-enhancement", "enhancement:BatchEnhancement",
+                       "Neighbours from the memory join the positives."),
+            _component("objective", "beclr", "objectives:BECLR",
+                       "Cosine of positives, and uniformity of the student's rows."),
+            _component("objective", "memory-uniformity", "objectives:MemoryUniformity",
+                       "Uniformity of rows against a memory, but for what is too similar."),
+        ],
+        recipes=[
+            _recipe("beclr", "BECLR on digits, four of them held out."),
+            _recipe("beclr-as-published", "The same as the authors' code has it: for comparison."),
+            _recipe("beclr-omniglot", "BECLR on characters of an .npz file, alphabets held out; needs data.path."),
+            _recipe("beclr-omniglot-as-published", "The same as the authors' code has it; needs data.path."),
+            _recipe("beclr-miniimagenet", "The authors' settings for miniImageNet, ResNet-18; needs data.path."),
+            _recipe("beclr-miniimagenet-resnet50", "The same with ResNet-50."),
+            _recipe("beclr-tieredimagenet", "The authors' settings for tieredImageNet, ResNet-18; needs data.path."),
+            _recipe("beclr-tieredimagenet-resnet50", "The same with ResNet-50."),
+            _recipe("beclr-cifar-fs", "The authors' settings for CIFAR-FS, ResNet-18; needs data.path."),
+            _recipe("beclr-fc100", "The authors' settings for FC100, ResNet-18; needs data.path."),
+        ],
+    )  # fmt: skip
