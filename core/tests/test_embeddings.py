@@ -79,3 +79,15 @@ def test_an_unknown_name_says_what_there_is() -> None:
     """The message lists fields and columns."""
     with pytest.raises(KeyError, match="no field or column 'label'; it has z, view"):
         Embeddings.of(torch.ones(2, 2), view=0)["label"]
+
+
+def test_joined_rows_keep_their_gradient_whoever_reads_them_first() -> None:
+    """Once read without gradients or in inference mode, they still have them afterwards."""
+    for reading in (torch.no_grad, torch.inference_mode):
+        z = torch.ones(2, 3, requires_grad=True)
+        both = cat([Embeddings.of(z), Embeddings.of(torch.zeros(1, 3))])
+        with reading():
+            assert both.z.shape == (3, 3)
+        both.z.sum().backward()
+        assert z.grad is not None
+        assert both.z is both.z

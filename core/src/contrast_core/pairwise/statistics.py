@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,9 @@ from torch import Tensor
 
 from contrast_core.embeddings import Embeddings
 from contrast_core.pairs import Pairs
+from contrast_core.pairwise.apart import apart
 from contrast_core.pairwise.by_hand import (
+    log_add,
     logsumexp_by_hand,
     small_contrast,
     softmax_mean_by_hand,
@@ -70,6 +73,9 @@ def _logsumexp(
     pairs: Pairs, relation: Relation, similarity: Similarity, temperature: Temperature, tile: int | None, sides: str
 ) -> tuple[Tensor, Tensor | None]:
     """The statistic by rows and, where one pass gives it and it is wanted, by columns."""
+    if sides == "rows" and (parts := apart(pairs, relation, similarity, temperature)) is not None:
+        found = [_logsumexp(part, relation, similarity, temperature, tile, sides)[0] for part in parts]
+        return reduce(log_add, found), None
     with _without_autocast(pairs.anchors):
         return _logsumexp_of(problem_of(pairs, relation, similarity, temperature, tile), sides)
 
@@ -94,6 +100,9 @@ def weighted_sum(
     tile: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(sum_j w_ij s_ij / t, sum_j w_ij), (n,) each, in one pass."""
+    if (parts := apart(pairs, relation, similarity, temperature)) is not None:
+        found = [weighted_sum(part, relation, similarity, temperature, tile=tile) for part in parts]
+        return _sum(sums for sums, _ in found), _sum(total for _, total in found)
     with _without_autocast(pairs.anchors):
         return _weighted_sum_of(problem_of(pairs, relation, similarity, temperature, tile))
 
@@ -165,6 +174,9 @@ def two_sided_contrast(
 def _contrast(
     pairs: Pairs, relation: Relation, similarity: Similarity, temperature: Temperature, tile: int | None, *, both: bool
 ) -> tuple[Contrast, Contrast | None]:
+    if not both and (parts := apart(pairs, relation, similarity, temperature)) is not None:
+        found = [_contrast(part, relation, similarity, temperature, tile, both=False)[0] for part in parts]
+        return _together(found), None
     with _without_autocast(pairs.anchors):
         problem = problem_of(pairs, relation, similarity, temperature, tile)
         positives = evolve(problem, relation=pairs.positives)
@@ -176,6 +188,17 @@ def _contrast(
             _of(rows, *_weighted_sum_of(positives)),
             None if columns is None else _of(columns, *_weighted_sum_of(positives.swapped())),
         )
+
+
+def _together(parts: Sequence[Contrast]) -> Contrast:
+    """One contrast with all candidates, of those with some each."""
+    denominator = reduce(log_add, [part.denominator for part in parts])
+    return _of(denominator, _sum(p.positive * p.weight for p in parts), _sum(p.weight for p in parts))
+
+
+def _sum(parts: Iterable[Tensor]) -> Tensor:
+    """Their sum."""
+    return reduce(torch.add, parts)
 
 
 def _of(denominator: Tensor, sums: Tensor, weight: Tensor) -> Contrast:

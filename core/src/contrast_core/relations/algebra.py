@@ -31,6 +31,8 @@ class Relation(ABC):
     """Whether every weight is 0 or 1 (given as a boolean tensor)."""
     symmetric: bool = False
     """Whether R_ij = R_ji is known for a table with itself."""
+    of_columns: bool = False
+    """Whether a pair's weight is a function of the two rows' columns alone, whatever their places in the tables are."""
     numbers_per_pair: int = 1
     """How many numbers `weigh` holds at once for each pair; the engine chooses its blocks by that."""
     strength: int = 4
@@ -128,6 +130,7 @@ class Everything(Relation):
     """R_ij = 1 for every pair."""
 
     binary = True
+    of_columns = True
     symmetric = True
 
     def weigh(self, block: Block) -> Tensor:
@@ -158,6 +161,11 @@ class _Combined(Relation):
     def symmetric(self) -> bool:  # type: ignore[override]
         """Whether all parts are."""
         return all(part.symmetric for part in self.parts())
+
+    @property
+    def of_columns(self) -> bool:  # type: ignore[override]
+        """Whether all parts are."""
+        return all(part.of_columns for part in self.parts())
 
     @property
     def numbers_per_pair(self) -> int:  # type: ignore[override]

@@ -18,6 +18,7 @@ class OfOneColumn(Relation):
     """A relation that reads one column of both tables."""
 
     column: str
+    of_columns = True
 
     @property
     def columns(self) -> frozenset[str]:  # type: ignore[override]
@@ -118,6 +119,7 @@ class Where(Relation):
     value: int
     side: str = "candidates"
     binary = True
+    of_columns = True
 
     @property
     def anchor_columns(self) -> frozenset[str]:  # type: ignore[override]
