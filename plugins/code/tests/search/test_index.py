@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from contrast_code.search.index import update
-from contrast_code.search.store import Function, Store
 from filelock import FileLock
 from numpy.typing import NDArray
+
+from contrast_code.search.index import update
+from contrast_code.search.store import Function, Store
 
 
 def functions(text: str, language: str) -> list[tuple[Function, str]]:

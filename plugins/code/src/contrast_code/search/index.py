@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import TypeAlias, final
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from contrast_code.search.files import LANGUAGES, SourceFiles, decoded
 from contrast_code.search.store import Entry, Function, Store
 
-type Functions = Callable[[str, str], Sequence[tuple[Function, str]]]
+Functions: TypeAlias = Callable[[str, str], Sequence[tuple[Function, str]]]
 """From a text and its language to its functions, each with its code."""
-type Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+Embed: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
 """From n texts of code to embeddings (n, d)."""
 
 
@@ -49,7 +49,14 @@ def update(
 
 
 def _update(
-    root: Path, sources: SourceFiles, store: Store, run: str, functions: Functions, embed: Embed, every: int, rebuild: bool
+    root: Path,
+    sources: SourceFiles,
+    store: Store,
+    run: str,
+    functions: Functions,
+    embed: Embed,
+    every: int,
+    rebuild: bool,
 ) -> Updated:
     known = {} if rebuild else store.read(run)
     entries = {path: known[path] for path in sources.paths if path in known}
@@ -58,11 +65,11 @@ def _update(
     waiting: list[tuple[str, Entry, list[str]]] = []
     for path in sources.paths:
         try:
-            state, content = (root / path).stat(), (root / path)
+            state = (root / path).stat()
             old = entries.get(path)
             if old is not None and (old.size, old.changed) == (state.st_size, state.st_mtime_ns):
                 continue
-            data = content.read_bytes()
+            data = (root / path).read_bytes()
         except OSError:
             entries.pop(path, None)
             skipped["unreadable"] += 1
@@ -75,9 +82,7 @@ def _update(
         skipped["read with replaced characters (not UTF-8)"] += not clean
         language = LANGUAGES[Path(path).suffix]
         found = functions(text, language)
-        entry = Entry(
-            state.st_size, state.st_mtime_ns, digest, language, tuple(item for item, _ in found), "", 0
-        )
+        entry = Entry(state.st_size, state.st_mtime_ns, digest, language, tuple(item for item, _ in found), "", 0)
         waiting.append((path, entry, [code for _, code in found]))
         embedded += 1
         if len(waiting) == every:

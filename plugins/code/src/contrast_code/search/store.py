@@ -115,7 +115,7 @@ class Store:
             raise ValueError(f"top is {top}; ask for at least 1 function.")
         length = float(np.linalg.norm(query))
         if not np.isfinite(length) or length == 0:
-            raise ValueError("The query's embedding is zero, NaN or infinite, so nothing is near it. Train the run again.")
+            raise ValueError("The query's embedding is zero, NaN or infinite, so nothing is near it. Train again.")
         query = query / np.float32(length)
         scores: dict[str, NDArray[np.float32]] = {}
         hits: list[Hit] = []
