@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FORMAT: Final = 1
-BLOCK: Final = 65_536
+BLOCK: Final = 8_192
 
 
 @final
@@ -106,7 +106,7 @@ class Store:
     def nearest(
         self, query: NDArray[np.float32], entries: dict[str, Entry], top: int, language: str | None = None
     ) -> list[Hit]:
-        """The `top` functions with the largest cosine to the query (d,), exactly; equal ones in order of path and line.
+        """The `top` functions with the largest cosine to the query (d,), by all rows; ones equal to six decimals in order of path and line.
 
         Raises:
             ValueError: if `top` is below 1 or the query has no direction.
@@ -116,16 +116,19 @@ class Store:
         length = float(np.linalg.norm(query))
         if not np.isfinite(length) or length == 0:
             raise ValueError("The query's embedding is zero, NaN or infinite, so nothing is near it. Train again.")
-        query = query / np.float32(length)
-        scores: dict[str, NDArray[np.float32]] = {}
+        # In float64 and rounded: the last bits of a product depend on the shard's size, and equal code must tie.
+        direction = query.astype(np.float64) / length
+        scores: dict[str, NDArray[np.float64]] = {}
         hits: list[Hit] = []
         for path, entry in entries.items():
             if not entry.functions or (language is not None and entry.language != language):
                 continue
             if entry.shard not in scores:
                 rows = np.load(self.folder / entry.shard, mmap_mode="r")
-                blocks = [rows[start : start + BLOCK] @ query for start in range(0, len(rows), BLOCK)]
-                scores[entry.shard] = np.concatenate(blocks)
+                blocks = [
+                    rows[start : start + BLOCK].astype(np.float64) @ direction for start in range(0, len(rows), BLOCK)
+                ]
+                scores[entry.shard] = np.concatenate(blocks).round(6)
             mine = scores[entry.shard][entry.start : entry.start + len(entry.functions)]
             hits += [
                 Hit(path, function, entry.language, float(score))
