@@ -66,6 +66,15 @@ def test_only_changed_files_are_embedded(root: Path, tmp_path: Path) -> None:
     assert update(root, store, "second run", functions, embed).embedded == 1
 
 
+def test_rebuild_embeds_all_again(root: Path, tmp_path: Path) -> None:
+    """A rebuild uses no old row and leaves no old shard."""
+    store = Store(tmp_path / "index")
+    update(root, store, "run", functions, embed)
+    old = set(store.folder.glob("*.npy"))
+    assert update(root, store, "run", functions, embed, rebuild=True).embedded == 2
+    assert not old & set(store.folder.glob("*.npy"))
+
+
 def test_skipped_files_are_counted(root: Path, tmp_path: Path) -> None:
     """Each reason has its count."""
     (root / "big.py").write_bytes(b"x" * 10_000_000)

@@ -106,7 +106,9 @@ class Store:
     def nearest(
         self, query: NDArray[np.float32], entries: dict[str, Entry], top: int, language: str | None = None
     ) -> list[Hit]:
-        """The `top` functions with the largest cosine to the query (d,), by all rows; ones equal to six decimals in order of path and line.
+        """The `top` functions with the largest cosine to the query (d,), compared with every row.
+
+        Cosines are rounded to six decimals; equal ones are in order of path and line.
 
         Raises:
             ValueError: if `top` is below 1 or the query has no direction.
