@@ -15,6 +15,7 @@ from contrast_diffusion.model.backbone import Backbone, FolderBackbone, Predicti
 from contrast_diffusion.model.frozen import forget_frozen
 from contrast_diffusion.model.generation import generate, noise_of
 from contrast_diffusion.model.injection import inject, keywords
+from contrast_diffusion.model.lora import add_lora
 from contrast_diffusion.model.mfi import MFI, Features
 from contrast_diffusion.model.vision import Frozen, SmallVision
 
@@ -31,17 +32,17 @@ class SubjectDiffusion(Encoder):
                              `layers` (B, L, d); columns `sample`, `subject`, `appearance`
         `visual`, `textual`  z = CLS vectors before fusion (B, width); columns `sample`, `subject`, `text`
         `denoising`          the fields `prediction` and `target` (B, c, h, w), of x with the reference x itself
-        `generated`          in evaluation mode, field `image` (B, G, C, H, W): pictures of the subject for `prompt`, for
-                             each of G strengths of guidance
+        `generated`          in evaluation mode, field `image` (B, G, C, H, W): pictures of the subject for `prompt`,
+                             for each of G strengths of guidance
     In evaluation mode noise, timestep and pictures depend on the item's number alone.
 
     Args:
         pipeline: a folder of Stable Diffusion 1.5 or XL; left out, a small U-Net on pixels is trained from nothing.
-        train: of a folder's model, "adapter" is the MFI encoder and the new projections, "lora" also low-rank changes of
-            the U-Net's attention (peft). The small model is trained whole.
+        train: "whole" is the small model. Beside a folder's model, which stays frozen, "adapter" is the MFI encoder and
+            the new projections, "lora" also low-rank changes of the U-Net's attention (peft).
         vision: a folder of a vision model of transformers, kept frozen; left out, three convolutions that are trained.
-        text: which words MFI sees beside the picture: "caption" as in the card, or the subject's "name" alone. A caption
-            names the background too, and what it says is then in the code.
+        text: which words MFI sees beside the picture: "caption" as in the card, or the subject's "name" alone. A
+            caption names the background too, and what it says is then in the code.
         appearance: what MACL compares, of tokens after the fusion with the words ("fused", the card) or of the picture
             alone ("visual").
         width, queries, blocks, heads: of the Q-Formers.
@@ -65,7 +66,7 @@ class SubjectDiffusion(Encoder):
     def __init__(
         self,
         pipeline: Path | None = None,
-        train: Literal["adapter", "lora"] = "adapter",
+        train: Literal["whole", "adapter", "lora"] = "whole",
         vision: Path | None = None,
         text: Literal["caption", "name"] = "caption",
         appearance: Literal["fused", "visual"] = "fused",
@@ -86,6 +87,11 @@ class SubjectDiffusion(Encoder):
             raise ValueError(
                 f"width, queries, blocks, heads, steps and rank must be at least 1 and heads divide width, not "
                 f"{[width, queries, blocks, heads, steps, rank]}."
+            )
+        if (pipeline is None) != (train == "whole"):
+            raise ValueError(
+                'train = "adapter" and "lora" need a folder of Stable Diffusion, --set encoder.pipeline=FOLDER, and '
+                f'"whole" is for the small model without one; here train is "{train}".'
             )
         if not 0 <= dropout <= 0.3:
             raise ValueError(f"dropout = {dropout} must be from 0 to 0.3: text, picture and both are left out, each.")
@@ -114,7 +120,7 @@ class SubjectDiffusion(Encoder):
         else:
             self.backbone = FolderBackbone(self.where, self.prediction)
             if self.how == "lora":
-                _add_lora(self.backbone.unet, self.rank)
+                add_lora(self.backbone.unet, self.rank)
         layers = inject(self.backbone.unet)
         if self.checkpointing:
             self.backbone.unet.enable_gradient_checkpointing()
@@ -122,7 +128,7 @@ class SubjectDiffusion(Encoder):
             self.vision = SmallVision(image.shape[1], width)
         else:
             self.vision = Frozen(self.vision_path)
-        size: int = self.vision.size  # type: ignore[assignment]
+        size: int = self.vision.size
         context = int(self.backbone.unet.config.cross_attention_dim)
         self.mfi = MFI(
             size, self.backbone.text_size, len(layers), context, width, queries, blocks, heads,
@@ -171,7 +177,9 @@ class SubjectDiffusion(Encoder):
         x = backbone.latents(flow["image"])
         if not bool(x.isfinite().all()):
             row = int((~x.flatten(1).isfinite().all(1)).nonzero()[0])
-            raise ValueError(f"The latents of row {row} of the batch are NaN or infinite: is the VAE in half precision?")
+            raise ValueError(
+                f"The latents of row {row} of the batch are NaN or infinite: is the VAE in half precision?"
+            )
         steps, n = scheduler.config.num_train_timesteps, len(x)
         text = backbone.text(flow["caption"])
         if self.training:
@@ -217,11 +225,3 @@ def _check(image: Tensor, cut: Tensor, texts: Mapping[str, Sequence[str]]) -> No
         for row, text in enumerate(values):
             if not text.strip():
                 raise ValueError(f"Row {row} of the batch has an empty {name}; write what the picture shows.")
-
-
-def _add_lora(unet: Any, rank: int) -> None:
-    try:
-        from peft import LoraConfig
-    except ImportError as error:
-        raise ValueError("LoRA needs peft: pip install contrast-diffusion[lora].") from error
-    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=["to_q", "to_k", "to_v", "to_out.0"]))

@@ -25,6 +25,8 @@ def contrast_manifest() -> Manifest:
         components=[
             _component("data", "subjects", "data.subjects:Subjects",
                        "Rendered subjects in many poses on rendered backgrounds, with captions and masks.", ""),
+            _component("data", "subject-folders", "data.folders:SubjectFolders",
+                       "Folders of pictures of one subject each, as DreamBench and MVImageNet have them.", ""),
             _component("view", "cut-subject", "views:CutSubject",
                        "The subject cut out by its mask, at a random size and place."),
             _component("view", "appearance", "views:Appearance",
@@ -48,5 +50,6 @@ def contrast_manifest() -> Manifest:
         ],
         recipes=[
             _recipe("customcontrast", "CustomContrast with a small U-Net on rendered subjects."),
+            _recipe("customcontrast-sd", "CustomContrast beside a Stable Diffusion folder; needs two folders."),
         ],
     )  # fmt: skip

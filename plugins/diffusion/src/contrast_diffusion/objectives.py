@@ -22,8 +22,8 @@ class Denoising(Objective):
     """L = mean over rows and entries of (prediction - target)^2.
 
     Args:
-        table: with the fields `prediction` and `target`, (n, ...); what the target is, the noise or the velocity, is the
-            encoder's affair.
+        table: with the fields `prediction` and `target`, (n, ...); what the target is, the noise or the velocity, is
+            the encoder's affair.
 
     Shapes: any; the value is a scalar.
 
@@ -62,8 +62,8 @@ class MultiscaleAppearance(Objective):
         weight: w_ij = (1 - r_ij) / mean_j (1 - r_ij);  margin: w_ij = exp(-margin r_ij / t);  none: w_ij = 1
 
     c is the cosine of layer l's rows, p runs over the anchor's positives, j over its negatives, and
-    r_ij = (1 + cos(f_i, f_j)) / 2 is the likeness of the real subjects, by a column f, without gradient. In weight mode a
-    negative with r_ij = 1 exerts no force. Rows without a positive or without a (weighted) negative are dropped.
+    r_ij = (1 + cos(f_i, f_j)) / 2 is the likeness of the real subjects, by a column f, without gradient. In weight mode
+    a negative with r_ij = 1 exerts no force. Rows without a positive or without a (weighted) negative are dropped.
 
     Args:
         pairs: name of the pairs, whose tables have the field `field` and, unless scaling is "none", the column `real`.
@@ -75,8 +75,8 @@ class MultiscaleAppearance(Objective):
 
     Shapes: anchors (n, L, d), candidates (m, L, d); the value is a scalar.
 
-    Use: For codes of subjects, or of anything that has parts at several scales, where some negatives are more alike than
-        others and a network that is not trained can say how much.
+    Use: For codes of subjects, or of anything that has parts at several scales, where some negatives are more alike
+        than others and a network that is not trained can say how much.
 
     Cost: O(L n m d) time, tiles for memory; the likeness is computed anew for every layer, O(n m k).
 

@@ -1,4 +1,4 @@
-"""Procedural subjects: a shape with two colours in a texture, turned, scaled and placed; and backgrounds to put it on."""
+"""Procedural subjects, a shape with two colours in a texture, turned, scaled, placed; and their backgrounds."""
 
 from __future__ import annotations
 

@@ -20,14 +20,14 @@ class Subjects(Data):
     """Procedural subjects in many poses, each picture with a caption, a mask and a prompt for another background.
 
     Subject k has the shape k mod 4, whose word it shares with others: no word of a caption tells the subject, only its
-    colours and its texture do. View p is a turn by 360 p / views degrees. Every view is drawn `draws` times, at a random
-    size and place on a random background (sky, meadow or brick), always the same for one item. Views 1, 5, 9 ... are
-    held out of training; the evaluation embeds their first two draws, a probe trains on the first and is tested on the
-    second.
+    colours and its texture do. View p is a turn by 360 p / views degrees. Every view is drawn `draws` times, at a
+    random size and place on a random background (sky, meadow or brick), always the same for one item. Views 1, 5, 9 ...
+    are held out of training; the evaluation embeds their first two draws, a probe trains on the first and is tested on
+    the second.
 
-    A batch of B items holds `image` (B, 3, size, size) and `mask` (B, 1, size, size), float32 in [0, 1]; `caption`, `name`
-    and `prompt`, lists of B texts ("a disc on a meadow", "a disc", "a disc on a brick wall"); and int64 (B,) `sample`,
-    `subject`, `background`, `prompted` and `pose` (of four quarter turns). Labels are the subjects.
+    A batch of B items holds `image` (B, 3, size, size) and `mask` (B, 1, size, size), float32 in [0, 1]; `caption`,
+    `name` and `prompt`, lists of B texts ("a disc on a meadow", "a disc", "a disc on a brick wall"); and int64 (B,)
+    `sample`, `subject`, `background`, `prompted` and `pose` (of four quarter turns). Labels are the subjects.
 
     Args:
         subjects: how many, from 2.
@@ -127,7 +127,7 @@ class Subjects(Data):
 
     @property
     def splits(self) -> Mapping[str, Split]:
-        """"held-out": the first draw of the held-out views to train a probe on, the second to test it."""
+        """ "held-out": the first draw of the held-out views to train a probe on, the second to test it."""
         return {"held-out": Split(self._held_out(1), torch.empty(0, dtype=torch.int64), self._held_out(2, 1))}
 
     @property

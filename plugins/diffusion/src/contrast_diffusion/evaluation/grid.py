@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from contrast_core.figures import Cell, Images
 from contrast_core.interfaces import Flow
@@ -30,3 +31,9 @@ def grid_of(real: Flow, drawn: Tensor, guidance: Sequence[float], rows: int) -> 
         rows=[real["prompt"][k] for k in chosen],
         columns=["reference", *(f"guidance {strength:g}" for strength in guidance)],
     )
+
+
+def correlation(one: Tensor, two: Tensor) -> float:
+    """Mean correlation of the pixels of pictures, pair by pair."""
+    a, b = (x.flatten(1) - x.flatten(1).mean(1, keepdim=True) for x in (one, two))
+    return float(functional.cosine_similarity(a, b, dim=1).mean())

@@ -12,7 +12,7 @@ from torch.nn import functional
 from contrast_core.embeddings import Embeddings
 from contrast_core.figures import Figure, Lines
 from contrast_core.interfaces import Data, Evaluator, Score
-from contrast_diffusion.evaluation.grid import grid_of
+from contrast_diffusion.evaluation.grid import correlation, grid_of
 
 
 @final
@@ -22,8 +22,8 @@ class Judges(Evaluator):
     Each picture is of a reference on background A, with a prompt for background B. For every strength of guidance
     (`split` "guidance G"): "Similarity", the share in which the first judge sees the reference's subject;
     "Controllability", in which the second sees B; "Copied background", in which it sees A; "Copied pixels", the mean
-    correlation with the reference. "Judge: subject" and "Judge: background" say what the judges themselves are worth, on
-    the real held-out pictures: no score can be trusted beyond that. The report shows reference, prompt and pictures,
+    correlation with the reference. "Judge: subject" and "Judge: background" say what the judges themselves are worth,
+    on the real held-out pictures: no score can be trusted beyond that. The report shows reference, prompt and pictures,
     and similarity against controllability over the guidance.
 
     Args:
@@ -67,8 +67,8 @@ class Judges(Evaluator):
             Score(f"Judge: {name}", accuracy(network, real["image"], real[name])) for name, network in judges.items()
         ]
         curve: tuple[list[float], list[float]] = ([], [])
-        for column, strength in enumerate(self.guidance):
-            made, split = drawn[:, column], f"guidance {strength:g}"
+        for number, strength in enumerate(self.guidance):
+            made, split = drawn[:, number], f"guidance {strength:g}"
             same = accuracy(judges["subject"], made, real["subject"])
             obeyed = accuracy(judges["background"], made, real["prompted"])
             copied = accuracy(judges["background"], made, real["background"])
@@ -79,7 +79,9 @@ class Judges(Evaluator):
             ]  # fmt: skip
             curve[0].append(obeyed)
             curve[1].append(same)
-        reading = "Each point is a strength of guidance; right is more obedient to the prompt, up is more like the subject."
+        reading = (
+            "Each point is a strength of guidance; right is more obedient to the prompt, up is more like the subject."
+        )
         return [
             *scores, grid_of(real, drawn, self.guidance, self.shown),
             Lines("Similarity against controllability", reading, {"pictures": curve}, x="controllability"),
@@ -115,11 +117,3 @@ def judge(image: Tensor, label: Tensor, steps: int, generator: torch.Generator) 
 def accuracy(network: nn.Module, image: Tensor, label: Tensor) -> float:
     """Share of the images in which the network sees the label."""
     return float((network(image * 2 - 1).argmax(1) == label).float().mean())
-
-
-def correlation(one: Tensor, two: Tensor) -> float:
-    """Mean correlation of the pixels of pictures, pair by pair."""
-    a, b = (x.flatten(1) - x.flatten(1).mean(1, keepdim=True) for x in (one, two))
-    return float(functional.cosine_similarity(a, b, dim=1).mean())
-
-

@@ -26,8 +26,8 @@ class Leakage(Evaluator):
     and tested on its test items, "Probe: COLUMN". The subject should be found, the background should not: 1 over the
     number of classes is chance. Further, over all embedded items: "Same-subject neighbour", the share of codes whose
     nearest other one (cosine) is of the same subject; "Cosine, same subject" and "Cosine, others", means; and, if the
-    embedding or the encoder's table `reference` has the column `appearance`, "Likeness, Spearman": the rank correlation,
-    over pairs of subjects, of the cosine of their mean codes with that of their mean appearances.
+    embedding or the encoder's table `reference` has the column `appearance`, "Likeness, Spearman": the rank
+    correlation, over pairs of subjects, of the cosine of their mean codes with that of their mean appearances.
 
     Args:
         probes: columns of a batch, int64.
@@ -59,8 +59,7 @@ class Leakage(Evaluator):
         scores: list[Score | Figure] = []
         for name, split in data.splits.items():
             train, test = (torch.isin(items, part) for part in (split.train, split.test))
-            for column in self.probes:
-                scores.append(Score(f"Probe: {column}", probed(z, batch[column], train, test), split=name))
+            scores += [Score(f"Probe: {c}", probed(z, batch[c], train, test), split=name) for c in self.probes]
         who = batch[self.subject]
         kinds = who.unique()
         cosines = functional.normalize(z, dim=1) @ functional.normalize(z, dim=1).T

@@ -13,7 +13,7 @@ from torch.nn import functional
 from contrast_core.embeddings import Embeddings
 from contrast_core.figures import Figure
 from contrast_core.interfaces import Data, Evaluator, Score
-from contrast_diffusion.evaluation.grid import grid_of
+from contrast_diffusion.evaluation.grid import correlation, grid_of
 from contrast_diffusion.model.vision import Frozen, load_model
 
 
@@ -23,14 +23,15 @@ class Likeness(Evaluator):
 
     "CLIP-I" and "DINO-I": mean cosine of the features of a picture with those of all embedded real pictures of its
     subject; "CLIP-T": mean cosine of CLIP's features of picture and prompt. CLIP's features are the projected ones,
-    DINO's the first token.
+    DINO's the first token. "Copied pixels" is the mean correlation with the reference, which needs no model.
 
     Args:
-        clip: folder of a CLIP model with its tokenizer, dino: of a vision model of transformers; at least one of them.
+        clip: folder of a CLIP model with its tokenizer, dino: of a vision model of transformers; without one, its
+            scores are left out.
         guidance: names of the strengths. shown: rows of the report's grid.
 
     Raises:
-        ValueError: if neither is given; in use, if a folder holds no such model, or pictures are not finite.
+        ValueError: in use, if a folder holds no such model, or pictures are not finite or not as many as `guidance`.
     """
 
     needs = ("embedding", "generated", "generated.image")
@@ -42,8 +43,6 @@ class Likeness(Evaluator):
         guidance: Sequence[float] = (7.5,),
         shown: int = 8,
     ):
-        if clip is None and dino is None:
-            raise ValueError("Give a model on your disk: clip = FOLDER, dino = FOLDER, or both.")
         self.clip, self.dino, self.guidance, self.shown = clip, dino, tuple(guidance), shown
 
     @torch.no_grad()
@@ -57,7 +56,10 @@ class Likeness(Evaluator):
         if drawn.shape[1] != len(self.guidance):
             raise ValueError(f"There are {drawn.shape[1]} pictures an item; guidance names {len(self.guidance)}.")
         real = data.batch(items)
-        scores: list[Score | Figure] = []
+        scores: list[Score | Figure] = [
+            Score("Copied pixels", correlation(picture, real["image"]), split=name)
+            for name, picture in self._pictures(drawn)
+        ]
         if self.clip is not None:
             clip, vision = load_model(self.clip), Frozen(self.clip)
             words = functional.normalize(_words(clip, self.clip, real["prompt"]), dim=1)

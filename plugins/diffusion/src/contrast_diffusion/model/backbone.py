@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, final
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from contrast_diffusion.model.text import HashedWords
 
 Prediction = Literal["epsilon", "v_prediction"]
+HEADS = 2
 PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 
 
@@ -76,16 +78,17 @@ class SmallBackbone(Backbone):
     """
 
     def __init__(self, channels: int, size: int, width: int, blocks: Sequence[int], prediction: Prediction):
-        from diffusers import DDIMScheduler, UNet2DConditionModel
+        diffusers: Any = import_module("diffusers")
 
         super().__init__()
-        self.unet = UNet2DConditionModel(
+        self.unet = diffusers.UNet2DConditionModel(
             sample_size=size, in_channels=channels, out_channels=channels, block_out_channels=tuple(blocks),
             layers_per_block=1, down_block_types=("CrossAttnDownBlock2D",) * len(blocks),
-            up_block_types=("CrossAttnUpBlock2D",) * len(blocks), cross_attention_dim=width, attention_head_dim=8,
-            norm_num_groups=8,
+            up_block_types=("CrossAttnUpBlock2D",) * len(blocks), cross_attention_dim=width, norm_num_groups=8,
+            # Under this name diffusers wants the number of heads: they are of 8 and more channels here.
+            attention_head_dim=HEADS,
         )  # fmt: skip
-        self.scheduler = DDIMScheduler(
+        self.scheduler = diffusers.DDIMScheduler(
             beta_schedule="squaredcos_cap_v2", prediction_type=prediction, clip_sample=True, set_alpha_to_one=True
         )
         self.words, self.text_size = HashedWords(width), width
@@ -115,20 +118,21 @@ class FolderBackbone(Backbone):
     """
 
     def __init__(self, path: Path, prediction: Prediction | None = None):
-        from diffusers import DDIMScheduler, DiffusionPipeline
+        diffusers: Any = import_module("diffusers")
 
         super().__init__()
         check_folder(path)
-        pipe: Any = DiffusionPipeline.from_pretrained(
-            path, local_files_only=True, safety_checker=None, requires_safety_checker=False
-        ) if not (path / "text_encoder_2").is_dir() else DiffusionPipeline.from_pretrained(path, local_files_only=True)
+        checker = (
+            {} if (path / "text_encoder_2").is_dir() else {"safety_checker": None, "requires_safety_checker": False}
+        )
+        pipe: Any = diffusers.DiffusionPipeline.from_pretrained(path, local_files_only=True, **checker)
         self.unet, self.vae = pipe.unet, pipe.vae
         self.encoders = nn.ModuleList(
             each for each in (pipe.text_encoder, getattr(pipe, "text_encoder_2", None)) if each is not None
         )
         self.requires_grad_(False).eval()
         changed = {} if prediction is None else {"prediction_type": prediction}
-        self.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, **changed)
+        self.scheduler = diffusers.DDIMScheduler.from_config(pipe.scheduler.config, **changed)
         # The pipeline knows how its texts are encoded, one encoder or two.
         self._pipe = [pipe]
         self.text_size = int(self.unet.config.cross_attention_dim)
@@ -155,8 +159,8 @@ class FolderBackbone(Backbone):
         side *= 2 ** (len(self.unet.config.block_out_channels) - 1)
         if image.shape[2] % side or image.shape[3] % side:
             raise ValueError(
-                f"The images have {image.shape[2]} x {image.shape[3]} pixels; this model takes multiples of {side}. Set "
-                "size of the data."
+                f"The images have {image.shape[2]} x {image.shape[3]} pixels; this model takes multiples of {side}. "
+                "Set data.size."
             )
         found: Tensor = self.vae.encode(image * 2 - 1).latent_dist.mean * self.vae.config.scaling_factor
         return found
@@ -171,7 +175,9 @@ class FolderBackbone(Backbone):
 def check_folder(path: Path) -> None:
     """Raise ValueError with a sentence unless a folder holds all parts of a pipeline of diffusers."""
     if not (path / "model_index.json").is_file():
-        raise ValueError(f"{path} holds no model_index.json: it must be a folder as diffusers' save_pretrained writes it.")
+        raise ValueError(
+            f"{path} holds no model_index.json: it must be a folder as diffusers' save_pretrained writes it."
+        )
     missing = [part for part in PARTS if not (path / part).is_dir()]
     if missing:
         raise ValueError(f"{path} lacks the part '{missing[0]}': a pipeline has {', '.join(PARTS)}.")

@@ -1,4 +1,4 @@
-"""Pictures' tokens into the cross-attention of a U-Net of diffusers, by its attention processors; nothing is patched."""
+"""Pictures into the cross-attention of a U-Net of diffusers, by attention processors; nothing is patched."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SubjectAttention(nn.Module):
         self.before = before
         self.key, self.value = (_copied(linear) for linear in (attention.to_k, attention.to_v))
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self,
         attn: Any,
         hidden_states: Tensor,
@@ -52,12 +52,13 @@ class SubjectAttention(nn.Module):
                 "adapter.condition(..., guidance=, images=) as the pipeline is called."
             )
         parts = (attn.to_q(hidden_states), self.key(tokens), self.value(tokens))
-        split = [x.unflatten(2, (attn.heads, -1)).transpose(1, 2) for x in parts]
-        seen = functional.scaled_dot_product_attention(*split, scale=attn.scale).transpose(1, 2).flatten(2)
+        q, k, v = (x.unflatten(2, (attn.heads, -1)).transpose(1, 2) for x in parts)
+        seen = functional.scaled_dot_product_attention(q, k, v, scale=attn.scale).transpose(1, 2).flatten(2)
         # The output layer is linear: what it makes of the text is there already, its bias included.
         out = attn.to_out[0]
         added = out(seen) if out.bias is None else out(seen) - out.bias
-        return found + self.scale * added / attn.rescale_output_factor
+        changed: Tensor = found + self.scale * added / attn.rescale_output_factor
+        return changed
 
 
 def inject(unet: Any) -> list[SubjectAttention]:

@@ -37,7 +37,8 @@ class MFI(nn.Module):
             alone.
 
     Paper: CustomContrast, arXiv 2409.05606. Certain: both Q-Formers, the fusion, CLS vectors. From summaries: an
-    embedding for every layer (S+). Ours: sizes, the form of the fusion, and that T is not fused further: nobody reads it.
+    embedding for every layer (S+). Ours: sizes, the form of the fusion, and that T is not fused further: nobody reads
+    it.
     """
 
     def __init__(
