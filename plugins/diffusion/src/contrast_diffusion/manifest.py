@@ -32,7 +32,7 @@ def contrast_manifest() -> Manifest:
             _component("view", "appearance", "views:Appearance",
                        "What subjects look like to a network that is not trained."),
             _component("encoder", "subject-diffusion", "encoder:SubjectDiffusion",
-                       "A diffusion model with MFI encoder and injection: a small U-Net, or a Stable Diffusion folder."),
+                       "A diffusion model with MFI encoder and injection: a small one, or a Stable Diffusion folder."),
             _component("sampler", "semantic-pairs", "samplers:SemanticPairs",
                        "A sample's picture meets its words; other subjects are negatives."),
             _component("sampler", "subject-pairs", "samplers:SubjectPairs",

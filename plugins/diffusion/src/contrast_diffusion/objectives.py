@@ -116,8 +116,8 @@ class MultiscaleAppearance(Objective):
         count = pairwise.weight(pairs, pairs.positives)
         losses, valid = [], []
         for layer in range(layers):
-            one = Pairs(*(_layer(t, self.field, layer) for t in (pairs.anchors, pairs.candidates)),
-                        pairs.positives, pairs.negatives)  # fmt: skip
+            anchors, candidates = (_layer(t, self.field, layer) for t in (pairs.anchors, pairs.candidates))
+            one = Pairs(anchors, candidates, pairs.positives, pairs.negatives)
             positive = pairwise.logsumexp(one, one.positives, temperature=self.temperature)
             negative = pairwise.logsumexp(one, negatives, temperature=self.temperature)
             both = (count > 0) & (negative != -math.inf)

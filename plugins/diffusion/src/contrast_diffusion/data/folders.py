@@ -74,8 +74,8 @@ class SubjectFolders(Data):
                 if picture_size(view.picture) != (width, width):
                     other = " x ".join(str(side) for side in picture_size(view.picture))
                     raise ValueError(
-                        f"{view.picture} has {other} pixels, but {first} has {width} x {height}: set size, to cut all to "
-                        "squares and resize them."
+                        f"{view.picture} has {other} pixels, but {first} has {width} x {height}: set size, to cut "
+                        "all to squares and resize them."
                     )
         self._side = width
 

@@ -25,8 +25,8 @@ def grid_of(real: Flow, drawn: Tensor, guidance: Sequence[float], rows: int) -> 
     ]  # fmt: skip
     return Images(
         "References and what was generated",
-        "Left the reference; right, for the prompt that names the row, a picture at each strength of guidance. The subject "
-        "should stay and the background should be the prompt's.",
+        "Left the reference; right, for the prompt that names the row, a picture at each strength of guidance. The "
+        "subject should stay and the background should be the prompt's.",
         cells,
         rows=[real["prompt"][k] for k in chosen],
         columns=["reference", *(f"guidance {strength:g}" for strength in guidance)],
