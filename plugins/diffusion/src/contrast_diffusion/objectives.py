@@ -144,7 +144,8 @@ class MultiscaleAppearance(Objective):
 
 def unlike(a: Tensor, c: Tensor) -> Tensor:
     """1 - r = (1 - cos) / 2 of two features (..., k), in [0, 1]."""
-    return ((1 - functional.cosine_similarity(at_least_float32(a), at_least_float32(c), dim=-1)) / 2).clamp(0, 1)
+    # Of subjects that look nearly the same little is left of 1 - cos, so it is not rounded to float32.
+    return ((1 - functional.cosine_similarity(a.double(), c.double(), dim=-1)) / 2).clamp(0, 1)
 
 
 def _layer(table: Embeddings, field: str, layer: int) -> Embeddings:

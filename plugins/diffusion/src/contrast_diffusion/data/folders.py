@@ -13,6 +13,8 @@ from contrast_core.interfaces import Data, Flow, Split
 from contrast_diffusion.data.batches import views_of_subjects
 from contrast_diffusion.data.pictures import Subject, find_subjects, picture_size, read_picture
 
+SAMPLE = Path(__file__).parent.parent / "sample"
+
 
 @final
 class SubjectFolders(Data):
@@ -27,7 +29,8 @@ class SubjectFolders(Data):
     every subject the last picture is held out (of those with three or more), and evaluated.
 
     Args:
-        path: the folder.
+        path: the folder; left out, a sample of four rendered subjects that lies in the package.
+        required: refuse to take the sample.
         size: of the pictures; left out, all must be squares of one size.
         channels: 3, or 1 for grey.
         prompts: what to generate; {} stands for "a CLASS".
@@ -42,7 +45,8 @@ class SubjectFolders(Data):
 
     def __init__(
         self,
-        path: Path,
+        path: Path | None = None,
+        required: bool = False,
         size: int | None = None,
         channels: int = 3,
         prompts: Sequence[str] = ("{} in the jungle", "{} on the beach", "{} in the snow"),
@@ -54,7 +58,10 @@ class SubjectFolders(Data):
             )
         if not prompts or not all("{}" in prompt for prompt in prompts):
             raise ValueError('Every prompt must hold {}, for example "{} on the beach".')
-        self.path, self.size, self.channels = path, size, channels
+        if path is None and required:
+            raise ValueError("This recipe needs pictures of your own: --set data.path=FOLDER, a folder for each subject.")
+        self.path = SAMPLE if path is None else path
+        self.size, self.channels = size, channels
         self.prompts, self.together = tuple(prompts), together
         self._subjects: list[Subject] = []
         self._place: list[tuple[int, int]] = []
