@@ -121,7 +121,7 @@ class MultiscaleAppearance(Objective):
             positive = pairwise.logsumexp(one, one.positives, temperature=self.temperature)
             negative = pairwise.logsumexp(one, negatives, temperature=self.temperature)
             both = (count > 0) & (negative != -math.inf)
-            gap = negative - offset - positive + count.clamp(min=1).log().to(positive)
+            gap = negative - positive + (count.clamp(min=1).log() - offset).to(positive)
             losses.append(functional.softplus(torch.where(both, gap, 0.0)))
             valid.append(both)
         # Which rows count depends on columns alone, so it is the same at every layer.

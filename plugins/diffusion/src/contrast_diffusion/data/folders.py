@@ -59,7 +59,9 @@ class SubjectFolders(Data):
         if not prompts or not all("{}" in prompt for prompt in prompts):
             raise ValueError('Every prompt must hold {}, for example "{} on the beach".')
         if path is None and required:
-            raise ValueError("This recipe needs pictures of your own: --set data.path=FOLDER, a folder for each subject.")
+            raise ValueError(
+                "This recipe needs pictures of your own: --set data.path=FOLDER, a folder for each subject."
+            )
         self.path = SAMPLE if path is None else path
         self.size, self.channels = size, channels
         self.prompts, self.together = tuple(prompts), together
