@@ -15,7 +15,7 @@ from contrast_core import runs
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Flow
 from contrast_core.registry import discover
-from contrast_diffusion.adapter import load_adapter, save_adapter
+from contrast_diffusion.adapter import adapter_of_run, load_adapter, save_adapter
 from contrast_diffusion.encoder import SubjectDiffusion
 
 SMALL = {
@@ -198,3 +198,8 @@ def test_the_recipe_of_real_size_runs_beside_a_small_folder(step, sd15, clip, di
     names = load_file(run.folder / "encoder.safetensors").keys()
     assert names
     assert not [name for name in names if "vae" in name or "encoders" in name or "conv_in" in name]
+    adapter_of_run(run.folder, tmp_path / "adapter.safetensors")
+    pipe = import_module("diffusers").DiffusionPipeline.from_pretrained(sd15, local_files_only=True)
+    assert load_adapter(pipe, tmp_path / "adapter.safetensors").reads == "caption"
+    with pytest.raises(ContrastError, match="no folder of a finished run"):
+        adapter_of_run(tmp_path, tmp_path / "other.safetensors")

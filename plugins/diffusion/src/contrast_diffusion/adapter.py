@@ -9,7 +9,7 @@ from typing import Any, final
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from contrast_core.errors import ContrastError
@@ -111,6 +111,33 @@ def save_adapter(encoder: SubjectDiffusion, path: Path) -> None:
     save_file(kept, path, metadata={"contrast": json.dumps(about)})
 
 
+def adapter_of_run(run: Path | str, path: Path) -> None:
+    """Write the adapter that a run trained: what `python -m contrast_diffusion.adapter RUN FILE` does.
+
+    Args:
+        run: the run's folder. path: the file to be written.
+
+    Raises:
+        ContrastError: if the folder is of no run of this encoder, or that trained no adapter.
+        ValueError: if the folder of the model that it was trained with is gone or lacks a part.
+    """
+    folder = Path(run)
+    described, weights = folder / "encoder.json", folder / "encoder.safetensors"
+    if not described.is_file() or not weights.is_file():
+        raise ContrastError(f"{folder} is no folder of a finished run: it has no encoder.json or no weights.")
+    about = json.loads(described.read_text(encoding="utf-8"))
+    options: dict[str, Any] = {
+        key: Path(value) if key in ("pipeline", "vision") and value else value
+        for key, value in about["options"].items()
+    }
+    if about["component"] != "diffusion/subject-diffusion" or not options.get("pipeline"):
+        raise ContrastError(f"{folder} trained no adapter: its encoder is {about['component']}, without a pipeline.")
+    encoder = SubjectDiffusion(**options)
+    encoder.prepare({"image": torch.zeros(1, 3, 8, 8)})
+    encoder.load_state_dict(load_file(weights))
+    save_adapter(encoder, path)
+
+
 def load_adapter(pipe: Any, path: Path | str, vision: Path | None = None) -> Adapter:
     """Put an adapter into a pipeline of diffusers, on its device and in its precision.
 
@@ -181,3 +208,11 @@ def _load_lora(unet: Any, lora: Mapping[str, Tensor], rank: int) -> None:
     with torch.no_grad():
         for name, value in lora.items():
             own[name].copy_(value)
+
+
+if __name__ == "__main__":
+    import sys
+
+    if len(sys.argv) != 3:
+        sys.exit("python -m contrast_diffusion.adapter RUN FILE")
+    adapter_of_run(sys.argv[1], Path(sys.argv[2]))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from contrast_core.embeddings import Embeddings, code
 from contrast_core.interfaces import Encoder, Flow
-from contrast_diffusion.model.backbone import Backbone, FolderBackbone, Prediction, SmallBackbone
+from contrast_diffusion.model.backbone import Backbone, FolderBackbone, Prediction, SmallBackbone, Text
 from contrast_diffusion.model.frozen import forget_frozen
 from contrast_diffusion.model.generation import generate, noise_of
 from contrast_diffusion.model.injection import inject, keywords
@@ -141,18 +141,21 @@ class SubjectDiffusion(Encoder):
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
         """All tables."""
         _check(flow["image"], flow["cut"], {"caption": flow["caption"], self.text: flow[self.text]})
-        words = self.backbone.text(flow[self.text]).words
+        spoken = self.backbone.text(flow[self.text])
+        words = spoken.words
         both = self._features(torch.cat([flow["image"], flow["cut"]]), torch.cat([words, words]))
         reference, cut = (Features(*part) for part in zip(*(x.chunk(2) for x in both), strict=True))
         facts = {name: flow[name] for name in ("sample", "subject")}
         codes = {**facts, "appearance": flow["appearance"]}
-        spoken = {**facts, "text": torch.tensor([code(text) for text in flow[self.text]])}
+        said = {**facts, "text": torch.tensor([code(text) for text in flow[self.text]])}
         tables = {
             "reference": _coded(reference).with_columns(**codes),
             "cut": _coded(cut).with_columns(**codes),
-            "visual": Embeddings.of(reference.visual, **spoken),
-            "textual": Embeddings.of(reference.textual, **spoken),
-            "denoising": self._denoised(flow, reference.layers),
+            "visual": Embeddings.of(reference.visual, **said),
+            "textual": Embeddings.of(reference.textual, **said),
+            "denoising": self._denoised(
+                flow, reference.layers, spoken if self.text == "caption" else self.backbone.text(flow["caption"])
+            ),
         }
         if self.guidance and not self.training:
             tables["generated"] = self._generated(flow)
@@ -172,7 +175,7 @@ class SubjectDiffusion(Encoder):
         found: Features = self.mfi(seen, words)
         return found
 
-    def _denoised(self, flow: Flow, layers: Tensor) -> Embeddings:
+    def _denoised(self, flow: Flow, layers: Tensor, text: Text) -> Embeddings:
         backbone, scheduler = self.backbone, self.backbone.scheduler
         x = backbone.latents(flow["image"])
         if not bool(x.isfinite().all()):
@@ -181,12 +184,11 @@ class SubjectDiffusion(Encoder):
                 f"The latents of row {row} of the batch are NaN or infinite: is the VAE in half precision?"
             )
         steps, n = scheduler.config.num_train_timesteps, len(x)
-        text = backbone.text(flow["caption"])
         if self.training:
             noise, t = torch.randn(x.shape).to(x), torch.randint(steps, (n,)).to(x.device)
             out = torch.rand(n).to(x.device)
             d = self.dropout
-            text = text.select(out >= 2 * d, backbone.text([""] * n))
+            text = text.select(out >= 2 * d, backbone.text([""]))
             layers = layers * ((out < d) | (out >= 3 * d)).to(layers)[:, None, None, None]
         else:
             noise = noise_of(flow["sample"], x.shape[1:]).to(x)

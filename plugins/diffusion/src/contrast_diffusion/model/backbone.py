@@ -25,7 +25,7 @@ class Text(NamedTuple):
     pooled: Tensor | None = None
 
     def select(self, keep: Tensor, other: Text) -> Text:
-        """These words where `keep` (B,) is true, the other ones elsewhere."""
+        """These words where `keep` (B,) is true, the other ones, B or 1, elsewhere."""
         words = torch.where(keep[:, None, None], self.words, other.words)
         if self.pooled is None or other.pooled is None:
             return Text(words)

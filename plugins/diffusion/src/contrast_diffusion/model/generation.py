@@ -33,7 +33,7 @@ def generate(backbone: Backbone, layers: Tensor, text: Text, noise: Tensor, guid
     """
     scheduler = deepcopy(backbone.scheduler)
     scheduler.set_timesteps(steps, device=noise.device)
-    nothing = backbone.text([""] * len(noise))
+    nothing = text.select(torch.zeros(len(noise), dtype=torch.bool, device=noise.device), backbone.text([""]))
     pooled = None if text.pooled is None or nothing.pooled is None else torch.cat([nothing.pooled, text.pooled])
     both = Text(torch.cat([nothing.words, text.words]), pooled)
     attention = keywords(torch.cat([torch.zeros_like(layers), layers]))
