@@ -70,13 +70,15 @@ def table(lines: Sequence[Mapping[str, Any]], command: str) -> str:
     of = {name: [line for line in lines if line["variant"] == name] for name in names}
     facts = sorted({(line["steps"], line["variant"]) for line in lines})
     seeds = sorted({line["seed"] for line in lines})
-    judges = [shown([line[f"Judge: {what}"] for line in lines], 2) for what in ("subject", "background")]
+    counted = f"seed {seeds[0]} alone"
+    if len(seeds) > 1:
+        counted = f"seeds {', '.join(map(str, seeds))}; mean ± standard deviation over seeds"
+    judges = [f"{statistics.mean(x[f'Judge: {what}'] for x in lines):.2f}" for what in ("subject", "background")]
     made = [
         f"Made by `{command}`.", "",
-        f"12 rendered subjects of 4 class words, held-out poses; {facts[0][0]} steps of 24 pictures, seeds "
-        f"{', '.join(map(str, seeds))}; mean ± standard deviation over seeds. Chance: subject 0.08, background 0.33, "
-        f"pose 0.25. On real pictures the judges are right about the subject at {judges[0]}, about the background at "
-        f"{judges[1]}.",
+        f"12 rendered subjects of 4 class words, held-out poses; {facts[0][0]} steps of 24 pictures, {counted}. "
+        "Chance: subject 0.08, background 0.33, pose 0.25. On real pictures the judges are right about the subject at "
+        f"{judges[0]}, about the background at {judges[1]}.",
         "", "What the code holds:", "",
         _row(["terms", "CPU s", "denoising", *(each.lower() for each in CODE)]), _row(["---"] * (3 + len(CODE))),
     ]  # fmt: skip
