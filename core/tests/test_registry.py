@@ -202,7 +202,7 @@ def test_names_that_are_ambiguous_unknown_planned_or_not_installed(make: Make) -
         "graph/meow": "is in contrast-graph, which is not installed: pip install contrast-graph",
         "MEOW": "is in contrast-graph, which is not installed: pip install contrast-graph",
         "speech/coconut": "belongs to contrast-speech, which is planned but not published yet",
-        "COCONUT": "belongs to contrast-speech, which is planned but not published yet",
+        "COCONUT": "belongs to contrast-generation, which is planned but not published yet",
         "loss:infonce": "'loss' is no kind of component; the kinds are data, view",
         "data:infonce": "There is no data 'infonce'.",
         "": "There is no component or recipe ''.",
