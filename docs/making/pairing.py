@@ -69,7 +69,7 @@ PAIRINGS: Mapping[str, Pairing] = {
     "speech/token-distillation": Pairing("", "no", "no", "can"),
     "speech/logit-distillation": Pairing("", "no", "no", "can"),
     "speech/feature-distillation": Pairing("", "no", "no", "can"),
-    "fewshot/beclr": Pairing("fewshot/batch-enhancement", "no", "yes", "can: neighbours"),
+    "fewshot/beclr-loss": Pairing("fewshot/batch-enhancement", "no", "yes", "can: neighbours"),
     "fewshot/memory-uniformity": Pairing("core/queue-pairs", "no", "can", "yes"),
     "core/over-pairs": Pairing(
         "core/two-views", "can", "can", "can", {"objective": {"use": "core/infonce"}, "pairs": ["pairs"]}

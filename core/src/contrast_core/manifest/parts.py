@@ -18,13 +18,13 @@ PARTS = (
         "data",
         "images",
         "data.images:Images",
-        "Your own images: a folder a class, a table of paths, or the arrays of a NumPy file.",
+        "Your own images: a folder a class, a table of paths, or a NumPy file.",
     ),
     of(
         "view",
         "image-views",
         "views.images:ImageViews",
-        "Random views of images: crop, flip, rotation, colours, blur, solarisation, cutout.",
+        "Random views of images: crop, flip, rotation, colours, blur, cutout.",
         "SimCLR, ICML 2020, arXiv 2002.05709",
     ),
     of(

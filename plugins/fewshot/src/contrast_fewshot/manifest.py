@@ -45,7 +45,7 @@ def contrast_manifest() -> Manifest:
                        "The same as the authors' code has it, with its defects."),
             _component("sampler", "batch-enhancement", "enhancement:BatchEnhancement",
                        "Neighbours from the memory join the positives."),
-            _component("objective", "beclr", "objectives:BECLR",
+            _component("objective", "beclr-loss", "objectives:BECLR",
                        "Cosine of positives, and uniformity of the student's rows."),
             _component("objective", "memory-uniformity", "objectives:MemoryUniformity",
                        "Uniformity of rows against a memory, but for what is too similar."),
