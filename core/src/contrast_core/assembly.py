@@ -17,15 +17,19 @@ from contrast_core.pipeline import PartError
 from contrast_core.recipe import Recipe
 from contrast_core.registry import Registry
 from contrast_core.training.checkpoint import seed_everything
+from contrast_core.training.legs import begin_rehearsal, beginning_of, marked, tasks_of
 from contrast_core.training.loader import training_items
 from contrast_core.training.runtime import runtime_for
 
 
-def assemble(recipe: Recipe, registry: Registry, fitted: Mapping[str, Tensor] | None = None) -> Composition:
+def assemble(
+    recipe: Recipe, registry: Registry, fitted: Mapping[str, Tensor] | None = None, *, new: bool = True
+) -> Composition:
     """Compose, load and prepare; every call with the same recipe and data gives the same bits.
 
     Args:
         fitted: what a trained model kept of its data, for the data to adopt.
+        new: whether it is to be trained; the data of a trained model need not have the tasks that it was trained on.
 
     Raises:
         ContrastError: whatever does not fit, can't be loaded or can't be built, with its place in the recipe.
@@ -46,7 +50,12 @@ def assemble(recipe: Recipe, registry: Registry, fitted: Mapping[str, Tensor] | 
         seed_everything(training.seed)
         if len(data) == 0:
             raise ValueError("it has no items.")
-        first = data.batch(training_items(data)[: training.batch_size])
+        tasks = tasks_of(composition) if new else ()
+        begin_rehearsal(composition, tasks)
+        beginning = beginning_of(data, tasks)
+        first = beginning.batch(training_items(beginning)[: training.batch_size])
+        if composition.tasks is not None and not new:
+            first = marked(first)
     except (ContrastError, ValueError, KeyError, OSError, ImportError) as error:
         raise ContrastError(f"{label}: {error}") from error
     try:
@@ -75,7 +84,7 @@ def trained(folder: Path, settings: Sequence[str], registry: Registry) -> Compos
         status = runfolder.about(folder).get("status", "unknown")
         raise ContrastError(f"{folder} holds no trained model (status: {status}); finish it with --resume {folder}.")
     kept = folder / runfolder.FITTED
-    composition = assemble(recipe.stages()[-1][1], registry, _tensors(kept) if kept.exists() else None)
+    composition = assemble(recipe.stages()[-1][1], registry, _tensors(kept) if kept.exists() else None, new=False)
     weights = _tensors(path)
     try:
         composition.pipeline.load_state_dict(weights)
