@@ -118,9 +118,9 @@ def test_stores_refuse_numbers_that_make_no_sense() -> None:
     store.begin(4, 2)
     with pytest.raises(ValueError, match="less than one item of each of the 2 classes"):
         store.take(offered(torch.arange(4), torch.arange(4) % 2, store))
+    rows = offered(torch.arange(4), torch.zeros(4, dtype=torch.long), store, torch.full((4, 2), float("nan")))
     with pytest.raises(ValueError, match="NaN or infinite"):
-        labels = torch.zeros(4, dtype=torch.long)
-        store.take(offered(torch.arange(4), labels, store, torch.full((4, 2), float("nan"))))
+        store.take(rows)
 
 
 def test_nothing_is_kept_of_nothing() -> None:

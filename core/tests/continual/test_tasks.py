@@ -54,7 +54,7 @@ def test_a_class_that_comes_back_is_dealt_out(digits: Digits) -> None:
 
 def test_tasks_that_can_not_be_made_are_refused(digits: Digits) -> None:
     """In one sentence each."""
-    with pytest.raises(ValueError, match="sizes = .* or named"):
+    with pytest.raises(ValueError, match=r"sizes = .* or named"):
         ClassTasks()
     with pytest.raises(ValueError, match="at least one class"):
         ClassTasks([2, 0])

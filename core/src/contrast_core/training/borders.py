@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from contrast_core.compose import Composition
 from contrast_core.embeddings import Embeddings
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Data, Split
-from contrast_core.tasks import Task
+from contrast_core.tasks import Rehearsal, Task
 from contrast_core.training.checkpoint import own_randomness
 from contrast_core.training.embedding import embed_all, evaluated_tables
 from contrast_core.training.processes import Alone
@@ -40,18 +40,22 @@ def _fill(composition: Composition, task: Task, processes: Alone) -> None:
     store, data = composition.pipeline.rehearsal, composition.data
     if store is None or not len(store.items):
         return
-    kept = store.kept()
-    items = torch.cat([kept, task.items[~torch.isin(task.items, kept)]])
-    rows = embed_all(composition.pipeline, data, composition.training.batch_size, items)
-    known = torch.full_like(items, -1) if data.labels is None else data.labels[items]
-    rows = rows.with_columns(label=known, kept=(torch.arange(len(items)) < len(kept)).long())
+    size = composition.training.batch_size
     try:
-        store.take(rows)
+        store.take(offered(store, task, data, lambda items: embed_all(composition.pipeline, data, size, items)))
     except ValueError as error:
         raise ContrastError(f"{composition.recipe.source.where('rehearsal')}: [rehearsal] {error}") from error
     # Sums differ in their last bits between processes, and so might a choice.
     for buffer in store.buffers():
         buffer.copy_(processes.agree(buffer.cpu()))
+
+
+def offered(store: Rehearsal, task: Task, data: Data, embed: Callable[[Tensor], Embeddings]) -> Embeddings:
+    """What a store chooses from when a task ends: what it keeps, then the task's other items, as they are embedded."""
+    kept = store.kept()
+    items = torch.cat([kept, task.items[~torch.isin(task.items, kept)]])
+    known = torch.full_like(items, -1) if data.labels is None else data.labels[items]
+    return embed(items).with_columns(label=known, kept=(torch.arange(len(items)) < len(kept)).long())
 
 
 def _measure(composition: Composition, tasks: Sequence[Task]) -> Measured:
