@@ -182,11 +182,11 @@ def test_killed_in_the_second_stage(tmp_path: Path, at: int) -> None:
     assert steps == [("warm" if step <= 12 else "cold", step) for step in range(1, 43)]
 
 
-@pytest.mark.parametrize("at", [13, 16, 18])
-def test_killed_in_the_third_task(tmp_path: Path, at: int) -> None:
+@pytest.mark.parametrize(("every", "at"), [(6, 13), (1, 16), (5, 18)])
+def test_killed_in_the_third_task(tmp_path: Path, every: int, at: int) -> None:
     """Store, teacher, what was measured and the optimiser go on: after a border, between two, and while one is met."""
     settings = {
-        **COMMON, "tasks.sizes": [2, 3, 2, 3], "training.steps": 6, "training.checkpoint_every": 5,
+        **COMMON, "tasks.sizes": [2, 3, 2, 3], "training.steps": 6, "training.checkpoint_every": every,
         "encoder": {"use": "core/task-teacher", "encoder": {"use": "core/mlp", "views": ["one", "two"], "hidden": [32],
                     "embedding_size": 16, "projection": 8}},
     }  # fmt: skip

@@ -292,7 +292,7 @@ def _taken(section: Section, key: str, kind: type, default: Any) -> tuple[Any, S
 
 
 IN_BATCHES = (REHEARSED, "task")
-"""Names that a batch has beside those that the data give, if there are tasks."""
+"""Names that a batch of a training over tasks has beside those that the data give."""
 
 OVER_TASKS = "tasks"
 """The evaluator's name under which scores over tasks are shown."""
@@ -332,8 +332,6 @@ def _check_fit(composition: Composition, labels: Mapping[int, str]) -> None:
     pipeline, data = composition.pipeline, composition.data
     source = composition.recipe.source
     given = {name: labels[id(data)] for name in data.gives}
-    if composition.tasks is not None:
-        given |= {name: labels[id(composition.tasks)] for name in IN_BATCHES}
 
     def offers(part: Any, need: str) -> list[str]:
         # A memory gives itself, under the name of its section. Columns are of interest only to who wants one.
@@ -364,7 +362,9 @@ def _check_fit(composition: Composition, labels: Mapping[int, str]) -> None:
     pass_through(pipeline.encoder, before)
     if composition.tasks is not None:
         marked = [n.removesuffix(".sample") for n in pipeline.encoder.gives if n.endswith(".sample")]
-        given.update({f"{name}.{REHEARSED}": labels[id(composition.tasks)] for name in marked})
+        # What evaluates or exports knows of no task, so views and the encoder may not ask.
+        names = (*IN_BATCHES, *(f"{name}.{REHEARSED}" for name in marked))
+        given.update({name: labels[id(composition.tasks)] for name in names})
     tables: list[Any] = [pipeline.encoder]
     for view in pipeline.late_views.values():
         pass_through(view, tables)

@@ -102,6 +102,8 @@ ALSO: Mapping[str, set[str]] = {
     "step:same-seed-same-training": {"continues-bit-for-bit"},
     # Gathered rows have a history too.
     "objective:gradient-cache-agrees": {"processes-agree"},
+    # A store that can't choose can't be looked at further.
+    "rehearsal:keeps-what-it-is-offered": {"every-bit-is-in-buffers", "draws-nothing-globally"},
     # State that is not saved is missed after loading, whoever loads.
     "memory:continues-bit-for-bit": {"every-bit-is-in-buffers"},
 }  # fmt: skip
