@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -42,7 +43,7 @@ def assemble(
     data = composition.data
     section = recipe.single("data")
     label = f"{section.where() if section else ''}: data ({section.use if section else ''})"
-    try:
+    with _blaming(label):
         data.load()
         if fitted:
             data.adopt(fitted)
@@ -50,19 +51,27 @@ def assemble(
         seed_everything(training.seed)
         if len(data) == 0:
             raise ValueError("it has no items.")
-        tasks = tasks_of(composition) if new else ()
-        begin_rehearsal(composition, tasks)
+    tasks = tasks_of(composition) if new else ()
+    begin_rehearsal(composition, tasks)
+    with _blaming(label):
         beginning = beginning_of(data, tasks)
         first = beginning.batch(training_items(beginning)[: training.batch_size])
-        if composition.tasks is not None and not new:
-            first = marked(first)
-    except (ContrastError, ValueError, KeyError, OSError, ImportError) as error:
-        raise ContrastError(f"{label}: {error}") from error
+    if composition.tasks is not None and not new:
+        first = marked(first)
     try:
         composition.pipeline.prepare(first)
     except PartError as error:
         raise ContrastError(f"{recipe.source.where(error.path)}: {error}") from error
     return composition
+
+
+@contextmanager
+def _blaming(label: str) -> Iterator[None]:
+    """Name the data in what they raise."""
+    try:
+        yield
+    except (ContrastError, ValueError, KeyError, OSError, ImportError) as error:
+        raise ContrastError(f"{label}: {error}") from error
 
 
 def carry(state: Mapping[str, Tensor], composition: Composition) -> None:

@@ -153,7 +153,10 @@ def test_stores_are_swept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"tasks.sizes": [5, 4]}, r"add up to 9, but there are 10 classes"),
+        (
+            {"tasks.sizes": [5, 4]},
+            r"^digits-continual.toml, line [0-9]+: \[tasks\] sizes = \[5, 4\] add up to 9, but there are 10 classes",
+        ),
         ({"tasks.sizes": [1, 9]}, r"first task \(.\) has one class only"),
         ({"tasks.sizes": [10]}, r"1 task\(s\); a sequence has at least two"),
         ({"training.patience": 3}, r"\[training\] patience would end training before the last task"),
