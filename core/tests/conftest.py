@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,35 +14,15 @@ from torch import Tensor
 from contrast_core.embeddings import Embeddings
 from contrast_core.interfaces import Objective, Outputs, PairSampler, Term
 from contrast_core.pairs import Pairs
+from contrast_core.testing.golden import Case, golden_cases
 
 GOLDEN = Path(__file__).parent / "golden"
-
-
-class Case(dict[str, Any]):
-    """One golden case: tensors by name, and what describes them as `case.meta` (or case["meta"])."""
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """System, function, source, params and note."""
-        return self["meta"]  # type: ignore[no-any-return]
 
 
 @pytest.fixture
 def golden() -> Callable[[str], list[Case]]:
     """Loads all golden cases of one function: arrays as tensors by name, the description under "meta"."""
-
-    def load(name: str) -> list[Case]:
-        cases = []
-        for path in sorted(GOLDEN.glob(f"{name}-*.npz")):
-            with np.load(path, allow_pickle=False) as file:
-                case = Case({key: torch.tensor(file[key]) for key in file.files if key != "meta"})
-                case["meta"] = json.loads(str(file["meta"]))
-            cases.append(case)
-        if not cases:
-            raise FileNotFoundError(f"No golden case called {name!r} lies in {GOLDEN}.")
-        return cases
-
-    return load
+    return partial(golden_cases, GOLDEN)
 
 
 WORDS = ("a", "the", "cat", "dog", "sits", "runs", "on", "under", "mat", "tree", "sun", "today", "it", "rains", "again")

@@ -116,6 +116,10 @@ def test_missing_files_columns_and_arrays(folder: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "b.npz", image=np.full((2, 3, 3), 7.0))
     with pytest.raises(ValueError, match=r"floating images lie in \[0, 1\]"):
         loaded(tmp_path / "b.npz")
+    whole = (tmp_path / "b.npz").read_bytes()
+    (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"half\.npz can't be read as a NumPy file"):
+        loaded(tmp_path / "half.npz")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no images"):
         loaded(tmp_path / "empty")

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import torch
+
+from contrast_core.testing.golden import Case, golden_cases
 
 GOLDEN = Path(__file__).parent / "golden"
-Case = dict[str, Any]
 
 
 @pytest.fixture
 def golden() -> Callable[[str], list[Case]]:
     """Loads all golden cases of one function: arrays as tensors by name, the description under "meta"."""
-
-    def load(name: str) -> list[Case]:
-        cases = []
-        for path in sorted(GOLDEN.glob(f"{name}-*.npz")):
-            with np.load(path, allow_pickle=False) as file:
-                case: Case = {key: torch.tensor(file[key]) for key in file.files if key != "meta"}
-                case["meta"] = json.loads(str(file["meta"]))
-            cases.append(case)
-        if not cases:
-            raise FileNotFoundError(f"No golden case called {name!r} lies in {GOLDEN}.")
-        return cases
-
-    return load
+    return partial(golden_cases, GOLDEN)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,27 +12,16 @@ import scipy.sparse as sp
 import torch
 
 from contrast_core.embeddings import Embeddings
+from contrast_core.testing.golden import Case, golden_cases
 from contrast_graph.data.hetero import HeteroData, NodeGraph, Split, node_graph
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture
-def golden() -> Callable[[str], list[dict[str, Any]]]:
+def golden() -> Callable[[str], list[Case]]:
     """Loads all golden cases of one function: arrays as tensors by name, the description under "meta"."""
-
-    def load(name: str) -> list[dict[str, Any]]:
-        cases = []
-        for path in sorted(GOLDEN.glob(f"{name}-*.npz")):
-            with np.load(path, allow_pickle=False) as file:
-                case: dict[str, Any] = {key: torch.tensor(file[key]) for key in file.files if key != "meta"}
-                case["meta"] = json.loads(str(file["meta"]))
-            cases.append(case)
-        if not cases:
-            raise FileNotFoundError(f"No golden case called {name!r} lies in {GOLDEN}.")
-        return cases
-
-    return load
+    return partial(golden_cases, GOLDEN)
 
 
 @pytest.fixture

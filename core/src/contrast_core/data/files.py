@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,17 +54,8 @@ def read_arrays(path: Path, columns: Columns) -> Found:
     Raises:
         ValueError: if it can't be read, has no such array, or the arrays' shapes or values are wrong.
     """
-    try:
-        loaded = numpy.load(path, allow_pickle=False)
-        if isinstance(loaded, numpy.ndarray):
-            arrays = {"features": loaded}
-        else:
-            with loaded:
-                wanted = {"features", columns.label, columns.name}
-                arrays = {name: loaded[name] if name in wanted else numpy.empty(0) for name in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path.name} can't be read as a NumPy file: {_reason(error)}.") from error
-    features = _array(path.name, arrays, "features", "array")
+    arrays = load_arrays(path, {"features", columns.label, columns.name}, "features")
+    features = array_of(path.name, arrays, "features")
     if features.ndim != 2 or 0 in features.shape or features.dtype.kind not in "fiub":
         shape = f"{features.dtype} of shape {features.shape}"
         raise ValueError(f"The features of {path.name} must be numbers (n, k), at least one, not {shape}.")
@@ -79,7 +70,7 @@ def read_arrays(path: Path, columns: Columns) -> Found:
         if wanted_name is None:
             texts.append(None)
             continue
-        array = _array(path.name, arrays, wanted_name, "array")
+        array = array_of(path.name, arrays, wanted_name)
         if array.shape != features.shape[:1]:
             raise ValueError(
                 f"The array '{wanted_name}' of {path.name} has shape {array.shape}, but there are "
@@ -155,10 +146,30 @@ def _number(cell: str) -> float | None:
     return number if math.isfinite(number) and "_" not in cell else None
 
 
-def _array(file: str, arrays: dict[str, Any], name: str, kind: str) -> NDArray[Any]:
+def load_arrays(path: Path, wanted: Collection[str | None], alone: str) -> dict[str, Any]:
+    """The arrays of a .npz file, empty but for the wanted ones; or the one array of a .npy file, by the name `alone`.
+
+    Raises:
+        ValueError: if it can't be read; nothing pickled is ever loaded.
+    """
+    try:
+        # A file of our own is closed even where NumPy finds only half of an archive in it.
+        with path.open("rb") as file:
+            loaded = numpy.load(file, allow_pickle=False)
+            if isinstance(loaded, numpy.ndarray):
+                return {alone: loaded}
+            return {name: loaded[name] if name in wanted else numpy.empty(0) for name in loaded.files}
+    except FileNotFoundError as error:
+        raise ValueError(f"{path.name} can't be read: there is no such file.") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path.name} can't be read as a NumPy file: {_reason(error)}.") from error
+
+
+def array_of(file: str, arrays: Mapping[str, Any], name: str) -> NDArray[Any]:
+    """One of a file's arrays; ValueError if there is none of that name."""
     if name not in arrays:
         hint = did_you_mean(name, arrays) or f" It has {', '.join(arrays) or 'none'}."
-        raise ValueError(f"{file} has no {kind} '{name}'.{hint}")
+        raise ValueError(f"{file} has no array '{name}'.{hint}")
     found: NDArray[Any] = arrays[name]
     return found
 

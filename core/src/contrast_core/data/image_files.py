@@ -10,11 +10,14 @@ import numpy
 import torch
 from torch import Tensor
 
+from contrast_core.data.files import array_of, load_arrays
 from contrast_core.data.text_files import read_columns
-from contrast_core.errors import ContrastError, did_you_mean
+from contrast_core.errors import ContrastError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 MODES = {1: "L", 3: "RGB"}
+GREY = ("1", "L", "LA", "I", "I;16", "F")
+"""Pillow's modes of images without colour."""
 
 
 class Form(NamedTuple):
@@ -81,8 +84,7 @@ def read_image(path: Path, form: Form) -> Tensor:
         raise ContrastError("Reading image files needs Pillow: pip install contrast-core[images].") from error
     try:
         with Image.open(path) as opened:
-            grey = opened.mode in ("1", "L", "LA", "I", "I;16", "F")
-            mode = MODES[form.channels or (1 if grey else 3)]
+            mode = MODES[form.channels or (1 if opened.mode in GREY else 3)]
             image = opened.convert(mode)
     except (UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise OSError(str(error)) from error
@@ -133,18 +135,8 @@ def read_image_arrays(path: Path, images: str, label: str | None, form: Form) ->
     Raises:
         ValueError: if it can't be read, has no such array, or the arrays' shapes or values are wrong.
     """
-    try:
-        with numpy.load(path, allow_pickle=False) as loaded:
-            arrays = {name: loaded[name] for name in loaded.files if name in (images, label)}
-            names = loaded.files
-    except (OSError, ValueError, EOFError, AttributeError) as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else "it is no whole NumPy file"
-        raise ValueError(f"{path.name} can't be read: {reason}.") from error
-    for name in (images, *([label] if label is not None else [])):
-        if name not in arrays:
-            hint = did_you_mean(name, names) or f" It has {', '.join(names)}."
-            raise ValueError(f"{path.name} has no array '{name}'.{hint}")
-    found = _as_images(path.name, images, arrays[images])
+    arrays = load_arrays(path, (images, label), images)
+    found = _as_images(path.name, images, array_of(path.name, arrays, images))
     if form.channels is not None and found.shape[1] != form.channels:
         weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
         if form.channels == 1:
@@ -156,7 +148,7 @@ def read_image_arrays(path: Path, images: str, label: str | None, form: Form) ->
         found = resized.round().clamp(0, 255).to(torch.uint8)
     if label is None:
         return found, None
-    labels = arrays[label]
+    labels = array_of(path.name, arrays, label)
     if labels.shape != (len(found),):
         raise ValueError(f"{path.name}: '{label}' has shape {labels.shape}, but there are {len(found)} images.")
     return found, [str(value) for value in labels.tolist()]

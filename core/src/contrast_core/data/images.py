@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, final
 
@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from contrast_core.data.image_files import Form, listed, read_image_arrays, read_images
-from contrast_core.data.labels import ordered, shown_labels, split_by_label
-from contrast_core.data.splits import check_fractions
-from contrast_core.interfaces import Data, Flow, Split
+from contrast_core.data.labelled import LabelledData
+from contrast_core.interfaces import Flow
 
 
 @final
-class Images(Data):
+class Images(LabelledData):
     """Images with an item each, and a label an item if there are any; all are held in memory, a byte a number.
 
     A batch of B items holds `image` (B, C, H, W) float32 in [0, 1], `sample` (B,) int64 and, with labels, `label` (B,)
@@ -55,20 +54,15 @@ class Images(Data):
         split_seed: int = 0,
         shown: Literal["train", "all", "none"] = "train",
     ):
-        check_fractions(validation, test)
+        super().__init__(validation, test, split_seed, shown)
         if size is not None and min(size) < 1:
             raise ValueError(f"size = {list(size)} must be a height and a width of at least one pixel.")
         self.gives = ("image", "sample", *(("label", "embedding.label") if label is not None or path.is_dir() else ()))
         self.path, self.image, self.label = path, image, label
         self.form = Form(None if size is None else (size[0], size[1]), channels, skip_corrupt)
-        self.validation, self.test, self.split_seed, self.shown = validation, test, split_seed, shown
         self._images = torch.empty(0, dtype=torch.uint8)
-        self._labels: Tensor | None = None
-        self._shown = torch.empty(0)
         self._names: Sequence[str] = ()
         self._skipped: Sequence[str] = ()
-        self._classes: Sequence[str] = ()
-        self._splits: Mapping[str, Split] = {}
 
     def load(self) -> None:
         """Read, check and split the images."""
@@ -84,11 +78,7 @@ class Images(Data):
         if labels is None and self.path.is_dir():
             # A folder of images alone: the evaluation is told that there are no labels.
             labels = [""] * len(self)
-        if labels is not None:
-            self._classes, self._labels = ordered(labels)
-        self._splits = {"all": split_by_label(len(self), self._labels, self.validation, self.test, self.split_seed)}
-        if self._labels is not None:
-            self._shown = shown_labels(self._labels, self._splits["all"], self.shown)
+        self._label(labels, len(self))
 
     def _root(self) -> Path:
         return self.path if self.path.is_dir() else self.path.parent
@@ -96,30 +86,13 @@ class Images(Data):
     def __len__(self) -> int:
         return len(self._images)
 
-    def batch(self, items: Tensor) -> Flow:
-        """Images, numbers and shown labels of the items."""
-        batch = {"image": self._images[items].float() / 255, "sample": items}
-        return batch if self._labels is None else {**batch, "label": self._shown[items]}
-
-    @property
-    def labels(self) -> Tensor | None:
-        """The classes by number, (n,) int64, -1 where unknown; None if there are none."""
-        return self._labels
-
-    @property
-    def classes(self) -> Sequence[str]:
-        """The labels' texts in order: whole numbers by size, otherwise by alphabet."""
-        return self._classes
+    def _inputs(self, items: Tensor) -> Flow:
+        return {"image": self._images[items].float() / 255}
 
     @property
     def names(self) -> Sequence[str]:
         """Paths within the folder, or numbers."""
         return self._names
-
-    @property
-    def splits(self) -> Mapping[str, Split]:
-        """The split "all"."""
-        return self._splits
 
     @property
     def source(self) -> str:

@@ -10,14 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from contrast_core.data.files import Columns, read_arrays, read_csv
-from contrast_core.data.labels import ordered, shown_labels, split_by_label
-from contrast_core.data.splits import check_fractions
+from contrast_core.data.labelled import LabelledData
 from contrast_core.data.standardising import Standardise
-from contrast_core.interfaces import Data, Flow, Split
+from contrast_core.interfaces import Flow
 
 
 @final
-class Table(Data):
+class Table(LabelledData):
     """A numeric table with a row an item, and a label a row if wanted.
 
     A batch of B items holds `features` (B, k) float32 and `sample` (B,) int64; with labels also `label` (B,)
@@ -64,20 +63,15 @@ class Table(Data):
         split_seed: int = 0,
         shown: Literal["train", "all", "none"] = "train",
     ):
-        check_fractions(validation, test)
+        super().__init__(validation, test, split_seed, shown)
         if len(delimiter) != 1:
             raise ValueError(f"delimiter must be one character, not {delimiter!r}.")
         self.gives = ("features", "sample", *(("label", "embedding.label") if label is not None else ()))
         self.path, self.columns = path, Columns(label, name, tuple(ignore), delimiter)
-        self.standardise, self.shown = standardise, shown
-        self.validation, self.test, self.split_seed = validation, test, split_seed
+        self.standardise = standardise
         self._raw = torch.empty(0, 0, dtype=torch.float64)
         self._features = torch.empty(0, 0)
-        self._labels: Tensor | None = None
-        self._shown: Tensor | None = None
-        self._splits: Mapping[str, Split] = {}
         self._names: Sequence[str] = ()
-        self._classes: Sequence[str] = ()
 
     def load(self) -> None:
         """Read, check, split and standardise the table."""
@@ -87,41 +81,20 @@ class Table(Data):
         found = (read_csv if ending == ".csv" else read_arrays)(self.path, self.columns)
         count = len(found.features)
         self._names = found.names or [f"row {number + 1}" for number in range(count)]
-        if found.labels is not None:
-            self._classes, self._labels = ordered(found.labels)
-        self._splits = {"all": split_by_label(count, self._labels, self.validation, self.test, self.split_seed)}
+        self._label(found.labels, count)
         self._raw = torch.from_numpy(found.features).double()
         self._scale(*self._statistics())
-        if self._labels is not None:
-            self._shown = shown_labels(self._labels, self._splits["all"], self.shown)
 
     def __len__(self) -> int:
         return len(self._features)
 
-    def batch(self, items: Tensor) -> Flow:
-        """Features, numbers and shown labels of the items."""
-        batch = {"features": self._features[items], "sample": items}
-        return batch if self._shown is None else {**batch, "label": self._shown[items]}
-
-    @property
-    def labels(self) -> Tensor | None:
-        """The classes by number, (n,) int64, -1 where unknown; None without a label column."""
-        return self._labels
-
-    @property
-    def classes(self) -> Sequence[str]:
-        """The labels' texts in order: whole numbers by size, otherwise by alphabet."""
-        return self._classes
+    def _inputs(self, items: Tensor) -> Flow:
+        return {"features": self._features[items]}
 
     @property
     def names(self) -> Sequence[str]:
         """The items' names."""
         return self._names
-
-    @property
-    def splits(self) -> Mapping[str, Split]:
-        """The split "all"."""
-        return self._splits
 
     @property
     def source(self) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, final
 
 from torch import Tensor
 
-from contrast_core.data.labels import ordered, shown_labels, split_by_label
-from contrast_core.data.splits import check_fractions
+from contrast_core.data.labelled import LabelledData
 from contrast_core.data.text_files import read_columns
-from contrast_core.interfaces import Data, Flow, Split
+from contrast_core.interfaces import Flow
 
 
 @final
-class Texts(Data):
+class Texts(LabelledData):
     """Texts with an item a line, or pairs of texts, and a label an item if wanted.
 
     A batch of B items holds `one` and `two`, lists of B texts, and `sample` (B,) int64; with labels also `label` (B,)
@@ -57,59 +56,33 @@ class Texts(Data):
         split_seed: int = 0,
         shown: Literal["train", "all", "none"] = "train",
     ):
-        check_fractions(validation, test)
+        super().__init__(validation, test, split_seed, shown)
         if not 1 <= len(set(columns)) == len(columns) <= 2:
             raise ValueError(f"columns must hold one name, or two different ones, not {list(columns)}.")
         if len(delimiter) != 1:
             raise ValueError(f"delimiter must be one character, not {delimiter!r}.")
         self.gives = ("one", "two", "sample", *(("label", "embedding.label") if label is not None else ()))
         self.path, self.columns, self.label, self.delimiter = path, tuple(columns), label, delimiter
-        self.validation, self.test, self.split_seed, self.shown = validation, test, split_seed, shown
         self._texts: list[list[str]] = [[]]
-        self._labels: Tensor | None = None
-        self._shown: Tensor | None = None
-        self._splits: Mapping[str, Split] = {}
-        self._classes: Sequence[str] = ()
 
     def load(self) -> None:
         """Read, check and split the texts."""
         found = read_columns(self.path, self.columns, self.label, self.delimiter)
         self._texts = [found[name] for name in self.columns]
-        if self.label is not None:
-            self._classes, self._labels = ordered(found[self.label])
-        self._splits = {"all": split_by_label(len(self), self._labels, self.validation, self.test, self.split_seed)}
-        if self._labels is not None:
-            self._shown = shown_labels(self._labels, self._splits["all"], self.shown)
+        self._label(None if self.label is None else found[self.label], len(self))
 
     def __len__(self) -> int:
         return len(self._texts[0])
 
-    def batch(self, items: Tensor) -> Flow:
-        """Both texts, numbers and shown labels of the items."""
+    def _inputs(self, items: Tensor) -> Flow:
         numbers = items.tolist()
         one, two = ([column[number] for number in numbers] for column in (self._texts[0], self._texts[-1]))
-        batch = {"one": one, "two": two, "sample": items}
-        return batch if self._shown is None else {**batch, "label": self._shown[items]}
-
-    @property
-    def labels(self) -> Tensor | None:
-        """The classes by number, (n,) int64, -1 where unknown; None without a label column."""
-        return self._labels
-
-    @property
-    def classes(self) -> Sequence[str]:
-        """The labels' texts in order: whole numbers by size, otherwise by alphabet."""
-        return self._classes
+        return {"one": one, "two": two}
 
     @property
     def names(self) -> Sequence[str]:
         """The beginnings of the (first) texts."""
         return [text if len(text) <= 60 else text[:57] + "..." for text in self._texts[0]]
-
-    @property
-    def splits(self) -> Mapping[str, Split]:
-        """The split "all"."""
-        return self._splits
 
     @property
     def source(self) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from contrast_core.embeddings import Embeddings
+from contrast_core.encoders.view_table import check_views, given_by, view_table
 from contrast_core.interfaces import Encoder, Flow
 
 
@@ -90,15 +91,14 @@ class ConvNet(Encoder):
         projection: int | None = 64,
     ):
         super().__init__()
-        if not views or len(set(views)) < len(views):
-            raise ValueError(f"views must hold at least one name and none twice, not {list(views)}.")
+        check_views(views)
         sizes = [*widths, stride, embedding_size, *([] if projection is None else [projection])]
         if not widths or min(sizes) < 1:
             raise ValueError(f"widths, stride, embedding_size and projection must be at least 1, not {sizes}.")
         self.views, self.embedding, self.widths, self.stride = tuple(views), views[0], tuple(widths), stride
         self.embedding_size, self.projection = embedding_size, projection
         self.needs = (*self.views, "sample")
-        self.gives = tuple(n for v in views for n in (v, f"{v}.z", f"{v}.sample", f"{v}.view", f"{v}.label"))
+        self.gives = given_by(views)
         self.backbone: nn.Sequential
         self.head: nn.Module
 
@@ -110,11 +110,11 @@ class ConvNet(Encoder):
 
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
         """The projected views, a table each."""
-        return {view: self._table(self.head(self._encode(flow, view)), flow, view) for view in self.views}
+        return {view: view_table(self.head(self._encode(flow, view)), flow, view) for view in self.views}
 
     def embed(self, flow: Flow) -> Embeddings:
         """h of the first view, (B, embedding_size): the layer before the projection head."""
-        return self._table(self._encode(flow, self.views[0]), flow, self.views[0])
+        return view_table(self._encode(flow, self.views[0]), flow, self.views[0])
 
     def _encode(self, flow: Flow, view: str) -> Tensor:
         x = check_images(flow, view)
@@ -126,7 +126,3 @@ class ConvNet(Encoder):
             )
         encoded: Tensor = self.backbone(x)
         return encoded
-
-    def _table(self, z: Tensor, flow: Flow, view: str) -> Embeddings:
-        known = {name: torch.as_tensor(flow[name]) for name in ("sample", "label") if name in flow}
-        return Embeddings.of(z, **known).with_columns(view=view)

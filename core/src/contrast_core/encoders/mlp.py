@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import final
 
-import torch
 from torch import Tensor, nn
 
 from contrast_core.embeddings import Embeddings
+from contrast_core.encoders.view_table import check_views, given_by, view_table
 from contrast_core.interfaces import Encoder, Flow
 
 
@@ -46,8 +46,7 @@ class MLP(Encoder):
         batch_norm: bool = False,
     ):
         super().__init__()
-        if not views or len(set(views)) < len(views):
-            raise ValueError(f"views must hold at least one name and none twice, not {list(views)}.")
+        check_views(views)
         sizes = [*hidden, embedding_size, *([] if projection is None else [projection])]
         if min(sizes) < 1:
             raise ValueError(f"hidden, embedding_size and projection must be at least 1, not {sizes}.")
@@ -55,7 +54,7 @@ class MLP(Encoder):
         self.hidden, self.embedding_size, self.projection = tuple(hidden), embedding_size, projection
         self.batch_norm = batch_norm
         self.needs = (*self.views, "sample")
-        self.gives = tuple(n for v in views for n in (v, f"{v}.z", f"{v}.sample", f"{v}.view", f"{v}.label"))
+        self.gives = given_by(views)
         self.backbone: nn.Sequential
         self.head: nn.Module
 
@@ -79,11 +78,11 @@ class MLP(Encoder):
 
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
         """The projected views, a table each."""
-        return {view: self._table(self.head(self._encode(flow, view)), flow, view) for view in self.views}
+        return {view: view_table(self.head(self._encode(flow, view)), flow, view) for view in self.views}
 
     def embed(self, flow: Flow) -> Embeddings:
         """h of the first view, (B, embedding_size): the layer before the projection head."""
-        return self._table(self._encode(flow, self.views[0]), flow, self.views[0])
+        return view_table(self._encode(flow, self.views[0]), flow, self.views[0])
 
     def _encode(self, flow: Flow, view: str) -> Tensor:
         x: Tensor = flow[view].flatten(1)
@@ -93,7 +92,3 @@ class MLP(Encoder):
             raise ValueError(f"The view '{view}' has {have} numbers an item; this encoder was built for {wanted}.")
         encoded: Tensor = self.backbone(x)
         return encoded
-
-    def _table(self, z: Tensor, flow: Flow, view: str) -> Embeddings:
-        known = {name: torch.as_tensor(flow[name]) for name in ("sample", "label") if name in flow}
-        return Embeddings.of(z, **known).with_columns(view=view)

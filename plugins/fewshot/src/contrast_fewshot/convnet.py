@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from contrast_core.embeddings import Embeddings
+from contrast_core.encoders.view_table import check_views, given_by, view_table
 from contrast_core.interfaces import Encoder, Flow
 
 DEPTHS: Mapping[str, tuple[int, ...]] = {"resnet18": (2, 2, 2, 2), "resnet50": (3, 4, 6, 3)}
@@ -50,14 +51,13 @@ class ConvNet(Encoder):
         projection: int = 128,
     ):
         super().__init__()
-        if not views or len(set(views)) < len(views):
-            raise ValueError(f"views must hold at least one name and none twice, not {list(views)}.")
+        check_views(views)
         if min(width, blocks, projection) < 1:
             raise ValueError(f"width = {width}, blocks = {blocks} and projection = {projection} must be at least 1.")
         self.views, self.embedding = tuple(views), views[0]
         self.kind, self.width, self.blocks, self.projection = backbone, width, blocks, projection
         self.needs = (*self.views, "sample")
-        self.gives = tuple(n for v in views for n in (v, f"{v}.z", f"{v}.sample", f"{v}.view", f"{v}.label"))
+        self.gives = given_by(views)
         self.backbone: nn.Sequential
         self.head: nn.Sequential
 
@@ -85,11 +85,11 @@ class ConvNet(Encoder):
 
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
         """The projected views, a table each."""
-        return {view: self._table(self.head(self._encode(flow, view)), flow, view) for view in self.views}
+        return {view: view_table(self.head(self._encode(flow, view)), flow, view) for view in self.views}
 
     def embed(self, flow: Flow) -> Embeddings:
         """h of the first view."""
-        return self._table(self._encode(flow, self.views[0]), flow, self.views[0])
+        return view_table(self._encode(flow, self.views[0]), flow, self.views[0])
 
     def _encode(self, flow: Flow, view: str) -> Tensor:
         images = flow[view]
@@ -101,10 +101,6 @@ class ConvNet(Encoder):
             )
         found: Tensor = self.backbone(images.contiguous(memory_format=torch.channels_last))
         return found
-
-    def _table(self, z: Tensor, flow: Flow, view: str) -> Embeddings:
-        known = {name: torch.as_tensor(flow[name]) for name in ("sample", "label") if name in flow}
-        return Embeddings.of(z, **known).with_columns(view=view)
 
 
 def conv4(channels: int, width: int, blocks: int, side: int) -> nn.Sequential:

@@ -11,10 +11,9 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from contrast_core.data.image_files import GREY, MODES
 from contrast_core.interfaces import Data, Flow
 from contrast_fewshot.data.layouts import LAYOUTS, Listed
-
-MODES = {1: "L", 3: "RGB"}
 
 
 @final
@@ -101,7 +100,7 @@ class ImageSets(Data):
         return True
 
     def _check(self, path: Path, image: Image.Image) -> None:
-        grey = image.mode in ("1", "L", "LA", "I", "I;16", "F")
+        grey = image.mode in GREY
         if not self.convert and grey != (self.channels == 1):
             kinds = ("grey", "colour") if grey else ("colour", "grey")
             raise ValueError(
