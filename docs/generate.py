@@ -32,6 +32,7 @@ SHOWING = (
     "docs/evidence-mclrec.md",
     "docs/evidence-coconut.md",
     "docs/evidence-beclr.md",
+    "docs/evidence-continual.md",
     "docs/performance.md",
     "docs/behaviour.md",
     "docs/scaling.md",

@@ -13,9 +13,10 @@ import contrast_core
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLIC = {
-    "cache", "clustering", "data", "diagnostics", "distributed", "embeddings", "encoders", "errors", "evaluation",
-    "export", "figures", "interfaces", "memories",
-    "objectives", "pairs", "pairwise", "relations", "samplers", "similarity", "spec", "stepper", "testing", "views",
+    "cache", "clustering", "continual", "data", "diagnostics", "distributed", "embeddings", "encoders", "errors",
+    "evaluation", "export", "figures", "interfaces", "memories",
+    "objectives", "pairs", "pairwise", "relations", "samplers", "similarity", "spec", "stepper", "tasks", "testing",
+    "views",
 }  # fmt: skip
 """Core modules that a plugin may import, with everything below them but pairwise, which is one module to others."""
 

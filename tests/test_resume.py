@@ -182,6 +182,29 @@ def test_killed_in_the_second_stage(tmp_path: Path, at: int) -> None:
     assert steps == [("warm" if step <= 12 else "cold", step) for step in range(1, 43)]
 
 
+@pytest.mark.parametrize(("every", "at"), [(6, 13), (1, 16), (5, 18)])
+def test_killed_in_the_third_task(tmp_path: Path, every: int, at: int) -> None:
+    """Store, teacher, what was measured and the optimiser go on: after a border, between two, and while one is met."""
+    settings = {
+        **COMMON, "tasks.sizes": [2, 3, 2, 3], "training.steps": 6, "training.checkpoint_every": every,
+        "encoder": {"use": "core/task-teacher", "encoder": {"use": "core/mlp", "views": ["one", "two"], "hidden": [32],
+                    "embedding_size": 16, "projection": 8}},
+    }  # fmt: skip
+    folder = tmp_path / "killed"
+    killed(folder, at, runs.run, "core/digits-continual", set=settings, out=folder)
+    kept = torch.load(next(folder.glob("checkpoint-*.pt")), weights_only=True)
+    assert kept["ended"] in (2, 3)
+    assert (kept["pipeline"]["rehearsal.items"] >= 0).sum() == 100
+    runs.resume(folder)
+    straight = runs.run("core/digits-continual", set=settings, out=tmp_path / "straight").folder
+    assert_same_run(folder, straight)
+    assert (folder / "tasks.json").read_text() == (straight / "tasks.json").read_text()
+    assert len(json.loads((folder / "tasks.json").read_text())) == 4
+    model = load_file(folder / "model.safetensors")
+    assert int((model["rehearsal.items"] >= 0).sum()) == 100
+    assert model["encoder.ended"].item() == 4
+
+
 def test_whole_graph_killed_twice(tmp_path: Path, published: Path) -> None:
     """MEOW: clusters that go on warm, dropout, patience, one step an epoch."""
     settings = {

@@ -203,7 +203,7 @@ def test_names_that_are_ambiguous_unknown_planned_or_not_installed(make: Make) -
         "MEOW": "is in contrast-graph, which is not installed: pip install contrast-graph",
         "diffusion/customcontrast": "belongs to contrast-diffusion, which is planned but not published yet",
         "CustomContrast": "belongs to contrast-diffusion, which is planned but not published yet",
-        "loss:infonce": "'loss' is no kind of component; the kinds are data, view",
+        "loss:infonce": "'loss' is no kind of component; the kinds are data, tasks",
         "data:infonce": "There is no data 'infonce'.",
         "": "There is no component or recipe ''.",
     }

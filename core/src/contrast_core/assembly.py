@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -17,15 +18,19 @@ from contrast_core.pipeline import PartError
 from contrast_core.recipe import Recipe
 from contrast_core.registry import Registry
 from contrast_core.training.checkpoint import seed_everything
+from contrast_core.training.legs import begin_rehearsal, beginning_of, marked, tasks_of
 from contrast_core.training.loader import training_items
 from contrast_core.training.runtime import runtime_for
 
 
-def assemble(recipe: Recipe, registry: Registry, fitted: Mapping[str, Tensor] | None = None) -> Composition:
+def assemble(
+    recipe: Recipe, registry: Registry, fitted: Mapping[str, Tensor] | None = None, *, new: bool = True
+) -> Composition:
     """Compose, load and prepare; every call with the same recipe and data gives the same bits.
 
     Args:
         fitted: what a trained model kept of its data, for the data to adopt.
+        new: whether it is to be trained; the data of a trained model need not have the tasks that it was trained on.
 
     Raises:
         ContrastError: whatever does not fit, can't be loaded or can't be built, with its place in the recipe.
@@ -38,7 +43,7 @@ def assemble(recipe: Recipe, registry: Registry, fitted: Mapping[str, Tensor] | 
     data = composition.data
     section = recipe.single("data")
     label = f"{section.where() if section else ''}: data ({section.use if section else ''})"
-    try:
+    with _blaming(label):
         data.load()
         if fitted:
             data.adopt(fitted)
@@ -46,14 +51,27 @@ def assemble(recipe: Recipe, registry: Registry, fitted: Mapping[str, Tensor] | 
         seed_everything(training.seed)
         if len(data) == 0:
             raise ValueError("it has no items.")
-        first = data.batch(training_items(data)[: training.batch_size])
-    except (ContrastError, ValueError, KeyError, OSError, ImportError) as error:
-        raise ContrastError(f"{label}: {error}") from error
+    tasks = tasks_of(composition) if new else ()
+    begin_rehearsal(composition, tasks)
+    with _blaming(label):
+        beginning = beginning_of(data, tasks)
+        first = beginning.batch(training_items(beginning)[: training.batch_size])
+    if composition.tasks is not None and not new:
+        first = marked(first)
     try:
         composition.pipeline.prepare(first)
     except PartError as error:
         raise ContrastError(f"{recipe.source.where(error.path)}: {error}") from error
     return composition
+
+
+@contextmanager
+def _blaming(label: str) -> Iterator[None]:
+    """Name the data in what they raise."""
+    try:
+        yield
+    except (ContrastError, ValueError, KeyError, OSError, ImportError) as error:
+        raise ContrastError(f"{label}: {error}") from error
 
 
 def carry(state: Mapping[str, Tensor], composition: Composition) -> None:
@@ -75,7 +93,7 @@ def trained(folder: Path, settings: Sequence[str], registry: Registry) -> Compos
         status = runfolder.about(folder).get("status", "unknown")
         raise ContrastError(f"{folder} holds no trained model (status: {status}); finish it with --resume {folder}.")
     kept = folder / runfolder.FITTED
-    composition = assemble(recipe.stages()[-1][1], registry, _tensors(kept) if kept.exists() else None)
+    composition = assemble(recipe.stages()[-1][1], registry, _tensors(kept) if kept.exists() else None, new=False)
     weights = _tensors(path)
     try:
         composition.pipeline.load_state_dict(weights)

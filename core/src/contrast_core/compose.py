@@ -14,16 +14,19 @@ from torch import nn
 
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Data, Encoder, Evaluator, Memory, Objective, PairSampler, Step, View
-from contrast_core.pipeline import Pipeline, Weighted
+from contrast_core.pipeline import REHEARSED, Pipeline, Weighted
 from contrast_core.recipe import Recipe, Section, Training
 from contrast_core.registry import Registry
 from contrast_core.schema import REQUIRED, Parameter, check, parameters_of, shown
 from contrast_core.similarity import Similarity
 from contrast_core.spec import Component
+from contrast_core.tasks import Rehearsal, Tasks
 from contrast_core.training.steps import Ordinary
 
 INTERFACES: Mapping[type, str] = {
     Data: "data",
+    Tasks: "tasks",
+    Rehearsal: "rehearsal",
     View: "view",
     Encoder: "encoder",
     Memory: "memory",
@@ -54,6 +57,7 @@ class Composition:
     training: Training
     evaluators: Mapping[str, Evaluator]
     parts: Mapping[str, Built] = field(factory=dict)
+    tasks: Tasks | None = None
 
 
 def compose(recipe: Recipe, registry: Registry) -> Composition:
@@ -65,8 +69,8 @@ def compose(recipe: Recipe, registry: Registry) -> Composition:
     _check_names(recipe)
     builder = _Builder(recipe, registry)
     data = builder.required("data", Data)
+    tasks, rehearsal = builder.optional("tasks", Tasks), builder.optional("rehearsal", Rehearsal)
     encoder = builder.required("encoder", Encoder)
-    step_section = recipe.single("step")
     views, late = _views(builder)
     objectives = {}
     for name, section in recipe.named("objective").items():
@@ -84,12 +88,15 @@ def compose(recipe: Recipe, registry: Registry) -> Composition:
             {name: builder.build(section, Memory) for name, section in recipe.named("memory").items()},
             {name: builder.build(section, PairSampler) for name, section in recipe.named("sampler").items()},
             objectives,
+            rehearsal,
         ),
-        builder.build(step_section, Step) if step_section else Ordinary(),
+        builder.optional("step", Step) or Ordinary(),
         recipe.training,
         {name: builder.build(section, Evaluator) for name, section in recipe.named("evaluation").items()},
         builder.parts,
+        tasks,
     )
+    check_continual(composition)
     _check_fit(composition, builder.labels)
     return composition
 
@@ -137,6 +144,10 @@ class _Builder:
                 f'{self.recipe.source.file}: a recipe needs a section [{kind}] with use = "domain/name".'
             )
         return self.build(section, interface)
+
+    def optional(self, kind: str, interface: type) -> Any:
+        section = self.recipe.single(kind)
+        return None if section is None else self.build(section, interface)
 
     def build(self, section: Section, interface: type) -> Any:
         kind = INTERFACES[interface]
@@ -280,6 +291,42 @@ def _taken(section: Section, key: str, kind: type, default: Any) -> tuple[Any, S
     return kind(value), Section(section.path, section.use, rest, section.source)
 
 
+IN_BATCHES = (REHEARSED, "task")
+"""Names that a batch of a training over tasks has beside those that the data give."""
+
+OVER_TASKS = "tasks"
+"""The evaluator's name under which scores over tasks are shown."""
+
+
+def check_continual(composition: Composition) -> None:
+    """Raise ContrastError if what a recipe says of tasks does not go with the rest of it."""
+    source, training, tasks = composition.recipe.source, composition.training, composition.tasks
+    if tasks is None:
+        if composition.pipeline.rehearsal is not None:
+            where = source.where("rehearsal")
+            raise ContrastError(f"{where}: [rehearsal] keeps items of ended tasks, and there is no section [tasks].")
+        return
+    for key in ("patience", "validate"):
+        if getattr(training, key) is not None:
+            raise ContrastError(
+                f"{source.where(f'training.{key}')}: [training] {key} would end training before the last task; with "
+                "[tasks] set epochs or steps, which are those of each task."
+            )
+    if OVER_TASKS in composition.evaluators:
+        where = source.where(f"evaluation.{OVER_TASKS}")
+        raise ContrastError(
+            f"{where}: scores over tasks are shown as '{OVER_TASKS}': rename [evaluation.{OVER_TASKS}]."
+        )
+    for wanted in tasks.measure:
+        evaluator, _, metric = wanted.partition("/")
+        if evaluator not in composition.evaluators or not metric:
+            have = ", ".join(composition.evaluators) or "none"
+            raise ContrastError(
+                f"{source.where('tasks.measure')}: measure names scores as 'EVALUATOR/METRIC', not '{wanted}'; the "
+                f"recipe's evaluators are: {have}."
+            )
+
+
 def _check_fit(composition: Composition, labels: Mapping[int, str]) -> None:
     """Walk the flow in order; every needed name must have been given before."""
     pipeline, data = composition.pipeline, composition.data
@@ -313,6 +360,11 @@ def _check_fit(composition: Composition, labels: Mapping[int, str]) -> None:
         pass_through(view, before)
         before.append(view)
     pass_through(pipeline.encoder, before)
+    if composition.tasks is not None:
+        marked = [n.removesuffix(".sample") for n in pipeline.encoder.gives if n.endswith(".sample")]
+        # What evaluates or exports knows of no task, so views and the encoder may not ask.
+        names = (*IN_BATCHES, *(f"{name}.{REHEARSED}" for name in marked))
+        given.update({name: labels[id(composition.tasks)] for name in names})
     tables: list[Any] = [pipeline.encoder]
     for view in pipeline.late_views.values():
         pass_through(view, tables)
@@ -343,5 +395,7 @@ def _check_fit(composition: Composition, labels: Mapping[int, str]) -> None:
     sides = {labels[id(pipeline.encoder)]: "", labels[id(data)]: "."}
     given = {name: label for name, label in given.items() if label in sides and sides[label] in name}
     given["embedding"] = labels[id(pipeline.encoder)]
+    if pipeline.rehearsal is not None:
+        given["rehearsal"] = labels[id(pipeline.rehearsal)]
     for evaluator in composition.evaluators.values():
         require(evaluator, [pipeline.encoder, data])

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from contrast_core.embeddings import Embeddings
 from contrast_core.figures import Figure
 from contrast_core.pairs import Pairs
+from contrast_core.tasks import Task
 
 if TYPE_CHECKING:
     from contrast_core.training.context import Context
@@ -40,6 +41,9 @@ class Part(nn.Module, ABC):
 
     def after_update(self) -> None:
         """What happens after each optimiser step, for example a momentum update."""
+
+    def after_task(self) -> None:
+        """What happens when a task ends (see `contrast_core.tasks`), for example a copy of the model is kept."""
 
 
 class View(Part):
@@ -203,6 +207,11 @@ class Data(ABC):
     def told(self, batch: Flow) -> str:
         """A few words for the progress bar on where a batch lies in an order of the data's own, as "task 2/5"."""
         return ""
+
+    @property
+    def tasks(self) -> Sequence[Task]:
+        """The tasks that these data come in, in order, if they bring any; a recipe uses them by core/given-tasks."""
+        return ()
 
     @property
     def evaluation_items(self) -> Tensor | None:

@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from contrast_core.embeddings import Embeddings
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Encoder, Flow, Memory, Objective, Outputs, PairSampler, Part, Term, View
+from contrast_core.tasks import Rehearsal
+
+REHEARSED = "rehearsal"
+"""The name in a batch, and the column of tables, that is 1 for items of ended tasks and else 0."""
 
 
 class Weighted(NamedTuple):
@@ -47,6 +51,7 @@ class Pipeline(nn.Module):
         memories: Mapping[str, Memory],
         samplers: Mapping[str, PairSampler],
         objectives: Mapping[str, Weighted],
+        rehearsal: Rehearsal | None = None,
     ):
         super().__init__()
         self.views = _named_modules("view", views)
@@ -56,6 +61,7 @@ class Pipeline(nn.Module):
         self.samplers = _named_modules("sampler", samplers)
         self.objectives = _named_modules("objective", {name: each.objective for name, each in objectives.items()})
         self.weights = {name: weighted.weight for name, weighted in objectives.items()}
+        self.rehearsal = rehearsal
 
     def prepare(self, batch: Flow) -> None:
         """Let every part build what depends on the data, in order, on a first batch."""
@@ -95,7 +101,10 @@ class Pipeline(nn.Module):
     def encode_views(self, viewed: Flow) -> dict[str, Any]:
         """The flow after the encoder, from that after the views."""
         with blaming("encoder"):
-            return {**viewed, **self.encoder(viewed)}
+            found = self.encoder(viewed)
+        if REHEARSED in viewed:
+            found = {name: _marked(table, viewed) for name, table in found.items()}
+        return {**viewed, **found}
 
     def compare(self, batch: Flow, encoded: Flow) -> Outputs:
         """From the flow after the encoder to tables and pairs: late views, memories, samplers."""
@@ -146,6 +155,12 @@ class Pipeline(nn.Module):
                 part.after_update()
         self._write("after-update", outputs.tables)
 
+    def after_task(self) -> None:
+        """What all parts do when a task ends."""
+        for part in self.modules():
+            if isinstance(part, Part):
+                part.after_task()
+
     def embed(self, batch: Flow) -> Embeddings:
         """The embedding of a batch's items."""
         flow = self.draw_views(batch)
@@ -182,6 +197,14 @@ def total(terms: Mapping[str, Term]) -> Tensor:
     if not terms:
         raise ContrastError("The objectives of this recipe gave no loss term.")
     return torch.stack([term.weight * term.value for term in terms.values()]).sum()
+
+
+def _marked(table: Embeddings, batch: Flow) -> Embeddings:
+    """The table with the column `rehearsal` of its rows' samples; as it is, if it does not say whose rows they are."""
+    if "sample" not in table or REHEARSED in table:
+        return table
+    again = batch["sample"][batch[REHEARSED] == 1].to(table.device)
+    return table.with_columns(**{REHEARSED: torch.isin(table["sample"], again).long()})
 
 
 def _named_modules(kind: str, parts: Mapping[str, Part]) -> nn.ModuleDict:

@@ -2,6 +2,8 @@
 
 [recipe]          name, title, summary, paper
 [data]            use = "domain/name", and its options
+[tasks]           use; optional: the data as a sequence of tasks, trained one after the other; not with stages
+[rehearsal]       use; optional: what is kept of ended tasks and trained on again
 [view.NAME]       use; after_encoder = true for one that works on embeddings
 [encoder]         use
 [memory.NAME]     use
@@ -35,8 +37,9 @@ from contrast_core.tables import has, line_numbers, merged, paths_of, put, value
 __all__ = ["Group", "Recipe", "Section", "Source", "Training", "TrainingError", "load_recipe", "parse_recipe"]
 
 SINGLE = ("data", "encoder", "step")
+CONTINUAL = ("tasks", "rehearsal")
 NAMED = ("view", "memory", "sampler", "objective", "evaluation")
-SECTIONS = ("recipe", *SINGLE, *NAMED, "training", "stage")
+SECTIONS = ("recipe", *SINGLE, *CONTINUAL, *NAMED, "training", "stage")
 ABOUT = ("name", "title", "summary", "paper")
 STAGE = (*SINGLE, *NAMED, "training", "name")
 
@@ -264,6 +267,11 @@ def _check_table(section: str, table: Any, path: str, source: Source) -> None:
 
 def _check_stages(tree: Mapping[str, Any], source: Source) -> None:
     stages = tree.get("stage", [])
+    if stages and (both := next((name for name in CONTINUAL if name in tree), None)):
+        raise ContrastError(
+            f"{source.where(both)}: a recipe has either [{both}] or stages, not both; a run of its own can train the "
+            "stages first."
+        )
     if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
         raise ContrastError(f"{source.where('stage')}: stages are written as tables, each under a line [[stage]].")
     for number, stage in enumerate(stages, 1):

@@ -6,7 +6,7 @@ import json
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from contrast_core import runfolder
-from contrast_core.compose import Composition
+from contrast_core.compose import OVER_TASKS, Composition
+from contrast_core.continual.over_tasks import over_tasks
 from contrast_core.diagnostics.picture import USUAL_TEMPERATURE, picture, temperature_in
 from contrast_core.embeddings import Embeddings
 from contrast_core.errors import ContrastError
@@ -28,8 +29,10 @@ from contrast_core.files import replacing, write_text
 from contrast_core.interfaces import Data, Evaluator, Score
 from contrast_core.recipe import Recipe
 from contrast_core.registry import Registry
+from contrast_core.training.borders import Measured
 from contrast_core.training.checkpoint import seed_everything
-from contrast_core.training.embedding import embed_tables
+from contrast_core.training.embedding import evaluated_tables
+from contrast_core.training.legs import marked
 from contrast_core.training.loader import training_items
 from contrast_core.training.runtime import device_for, moved
 
@@ -86,11 +89,13 @@ def write_results(folder: Path, composition: Composition) -> dict[str, list[Scor
     """
     seed_everything(composition.training.seed)
     needs = {name.partition(".")[0] for each in composition.evaluators.values() for name in each.needs}
-    tables = embed_tables(composition.pipeline, composition.data, composition.training.batch_size, needs)
+    tables = evaluated_tables(composition, needs)
     table = tables["embedding"]
     # scikit-learn has threads of its own, which would not keep to the plan's number.
     with threadpool_limits(torch.get_num_threads()):
         found = {name: _found(name, each, tables, composition) for name, each in composition.evaluators.items()}
+    if over := over_tasks(_measured(folder)):
+        found[OVER_TASKS] = over
     scores = {name: [one for one in mine if isinstance(one, Score)] for name, mine in found.items()}
     figures = [one.described() for mine in found.values() for one in mine if not isinstance(one, Score)]
     lines = [{"evaluator": name, **asdict(score)} for name, found in scores.items() for score in found]
@@ -106,6 +111,21 @@ def write_results(folder: Path, composition: Composition) -> dict[str, list[Scor
     if unlabelled and (seen := _pairs_of_a_batch(composition)) is not None:
         write_text(folder / PAIRS, json.dumps(seen) + "\n")
     return scores
+
+
+def write_measured(folder: Path, measured: Sequence[Measured]) -> None:
+    """What was measured after each task, if there are tasks."""
+    if measured:
+        write_text(folder / runfolder.TASKS, json.dumps(measured, indent=1) + "\n")
+
+
+def _measured(folder: Path) -> list[Measured]:
+    path = folder / runfolder.TASKS
+    try:
+        found: list[Measured] = json.loads(path.read_text("utf-8")) if path.exists() else []
+    except ValueError as error:
+        raise ContrastError(f"{path} is damaged ({error}); remove it, and scores over tasks are left out.") from error
+    return found
 
 
 def _names(data: Data, table: Embeddings) -> list[str]:
@@ -125,7 +145,9 @@ def _pairs_of_a_batch(composition: Composition) -> dict[str, Any] | None:
         view.train()
     try:
         with torch.no_grad():
-            outputs = pipeline(moved(data.batch(training_items(data)[: composition.training.batch_size]), device))
+            batch = data.batch(training_items(data)[: composition.training.batch_size])
+            batch = batch if composition.tasks is None else marked(batch)
+            outputs = pipeline(moved(batch, device))
         pairs = next(iter(outputs.pairs.values()), None)
         temperature = temperature_in(composition.recipe.tree) or USUAL_TEMPERATURE
         return None if pairs is None else picture(pairs, temperature)

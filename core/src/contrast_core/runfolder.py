@@ -4,6 +4,7 @@ recipe.toml  the resolved recipe           metrics.jsonl, diagnostics.jsonl, ten
 run.json     what, when, with which versions, how it ended       checkpoint-*.pt           to go on exactly
 model.safetensors, encoder.safetensors, encoder.json             the trained weights
 evaluation.json, embedding.safetensors, names.json, report.html  the results; of data without labels also pairs.json
+tasks.json    what was measured after each task, if there are tasks
 figures.json  what evaluators show beside their scores, if they do
 """
 
@@ -23,6 +24,7 @@ from contrast_core.files import write_text
 from contrast_core.recipe import Recipe, load_recipe
 
 RECIPE, RUN, MODEL, FITTED = "recipe.toml", "run.json", "model.safetensors", "data.safetensors"
+TASKS = "tasks.json"
 
 
 def new_folder(recipe: Recipe, out: Path | None) -> Path:

@@ -35,7 +35,7 @@ from contrast_core.settings import as_settings
 from contrast_core.training.checkpoint import load_checkpoint, own_randomness, remove_unfinished
 from contrast_core.training.embedding import embed_all
 from contrast_core.training.fit import Progress, Trainer
-from contrast_core.training.loader import batches_per_epoch
+from contrast_core.training.legs import legs_of
 from contrast_core.training.optimiser import optimiser_for
 from contrast_core.training.position import Position
 from contrast_core.training.record import check_tensorboard
@@ -104,7 +104,7 @@ def run(
             check_tensorboard(stage.training.tensorboard)
         first = assemble(stages[0][1], registry)
         optimiser_for(first.pipeline, first.training)
-        batches_per_epoch(first.data, first.training, started())
+        legs_of(first, first.training, started())
         folder = Path()
         if leads():
             folder = _claimed(resolved, wanted)
@@ -206,6 +206,7 @@ def _train(
         assert composition is not None
         if not leads():
             return Run(folder, {})
+        results.write_measured(folder, at.measured)
         results.write_model(folder, composition, registry)
         scores = results.write_results(folder, composition)
     except (Exception, KeyboardInterrupt) as error:

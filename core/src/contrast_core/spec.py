@@ -29,7 +29,10 @@ from contrast_core.errors import ContrastError
 API = 1
 """Number of the contract between the core and its plugins; it changes only when old plugins would break."""
 
-KINDS = ("data", "view", "encoder", "memory", "sampler", "objective", "step", "evaluator", "similarity")
+KINDS = (
+    "data", "tasks", "rehearsal", "view", "encoder", "memory", "sampler", "objective", "step", "evaluator",
+    "similarity",
+)  # fmt: skip
 """The kinds of component, in the order in which a run meets them."""
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*")

@@ -56,6 +56,11 @@ class Stepper:
         if len(stages) > 1:
             raise ContrastError(f"{recipe} has {len(stages)} stages; a loop that is not ours takes recipes without.")
         ((_, resolved),) = stages
+        if resolved.single("tasks") is not None:
+            raise ContrastError(
+                f"{recipe} trains a sequence of tasks, and only a run knows where one ends; a loop that is not ours "
+                "takes recipes without [tasks]."
+            )
         training = resolved.training
         if training.schedule != "constant" and steps is None:
             raise ContrastError(

@@ -43,13 +43,13 @@ def test_list_shows_every_kind_or_one(capsys: pytest.CaptureFixture[str]) -> Non
     """A line each, under its kind."""
     code, out, err = call(capsys, "list")
     assert (code, err) == (0, "")
-    assert [line for line in out.splitlines() if not line.startswith(" ")][:3] == ["recipe", "data", "view"]
+    assert [line for line in out.splitlines() if not line.startswith(" ")][:3] == ["recipe", "data", "tasks"]
     assert all(component.name in out for component in contrast_manifest().components)
-    assert call(capsys, "list", "recipe")[1].startswith("recipe\n  core/digits-moco")
+    assert call(capsys, "list", "recipe")[1].startswith("recipe\n  core/digits-continual")
     assert "core/infonce" not in call(capsys, "list", "data")[1]
     code, out, err = call(capsys, "list", "loss")
     assert (code, out) == (2, "")
-    assert err.startswith("contrast: 'loss' is no kind of component; the kinds are data, view, encoder, ")
+    assert err.startswith("contrast: 'loss' is no kind of component; the kinds are data, tasks, rehearsal, view, ")
 
 
 def test_show_a_component_and_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:

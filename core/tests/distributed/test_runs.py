@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from contrast_core import runs
 from contrast_core.distributed import leads
@@ -122,3 +123,16 @@ def test_what_gathering_and_averaging_do(in_processes: Callable[..., list[str]])
         assert each["gradient"] == [[], [3.0], [6.0, 9.0]][rank]
         assert each["averages"] == [[1.0, 1.0], [pytest.approx(1 / 3)] * 2, None]
         assert "all need the same" in each["error"]
+
+
+def test_two_processes_go_through_tasks_as_one(tmp_path: Path, torchrun: Torchrun) -> None:
+    """The store keeps the same items; same losses up to float32 rounding; each task ends once."""
+    given = [*settings(**FIXED)[1:], "training.steps=3", "tasks.sizes=[4,4,2]", "rehearsal.use=core/random-rehearsal",
+             "rehearsal.total=50"]  # fmt: skip
+    done = torchrun(2, ["run", "core/digits-continual", *spoken(given), "--out", "two"])
+    assert done.returncode == 0, done.stderr[-2000:]
+    runs.run("core/digits-continual", set=given, out=tmp_path / "one")
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    kept = [load_file(tmp_path / name / "model.safetensors")["rehearsal.items"] for name in ("one", "two")]
+    assert kept[0].tolist() == kept[1].tolist()
+    assert len(json.loads((tmp_path / "two" / "tasks.json").read_text())) == 3

@@ -21,6 +21,11 @@ SAYS: Mapping[str, str] = {
     "data:splits-do-not-overlap": "in train and in test",
     "data:says-where-it-comes-from": "must say what the data are",
     "data:loading-leaves-generators-alone": "global generator of torch",
+    "tasks:tasks-are-of-the-data": "are no items of the data",
+    "tasks:same-tasks-again": "makes other tasks",
+    "rehearsal:keeps-what-it-is-offered": "it may choose at most 20",
+    "rehearsal:every-bit-is-in-buffers": "makes another choice",
+    "rehearsal:draws-nothing-globally": "global generator of torch",
     "view:gives-what-it-says": "'four' is not among",
     "view:reads-what-it-needs": "It reads 'label'",
     "view:leaves-its-input-alone": "It changes 'image' in place",
@@ -97,6 +102,8 @@ ALSO: Mapping[str, set[str]] = {
     "step:same-seed-same-training": {"continues-bit-for-bit"},
     # Gathered rows have a history too.
     "objective:gradient-cache-agrees": {"processes-agree"},
+    # A store that can't choose can't be looked at further.
+    "rehearsal:keeps-what-it-is-offered": {"every-bit-is-in-buffers", "draws-nothing-globally"},
     # State that is not saved is missed after loading, whoever loads.
     "memory:continues-bit-for-bit": {"every-bit-is-in-buffers"},
 }  # fmt: skip

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from typing import Any, cast, final
+from typing import final
 
 import torch
 
 from contrast_core.embeddings import Embeddings
-from contrast_core.errors import did_you_mean
+from contrast_core.encoders.teaching import Teaching
 from contrast_core.interfaces import Encoder, Flow
 
 
 @final
-class Momentum(Encoder):
+class Momentum(Teaching):
     """Any encoder (the student, theta_q) and a copy of it without gradients (the teacher, theta_k):
 
         theta_k <- momentum theta_k + (1 - momentum) theta_q        after each optimiser step
@@ -61,7 +59,6 @@ class Momentum(Encoder):
         final: float | None = None,
         updates: int | None = None,
     ):
-        super().__init__()
         for key, value in (("momentum", momentum), ("final", momentum if final is None else final)):
             if not 0 <= value <= 1:
                 raise ValueError(f"{key} = {value} must be from 0 to 1; usual values are 0.99 to 0.9999.")
@@ -70,50 +67,14 @@ class Momentum(Encoder):
                 f"A momentum that changes needs both final = {final} and updates = {updates}, the number of steps, "
                 "at least 1, after which it is there."
             )
-        have = [name for name in encoder.gives if "." not in name and name not in set(encoder.shared)]
-        for table in tables or ():
-            if table not in have:
-                hint = did_you_mean(table, have)
-                raise ValueError(f"The encoder gives no table '{table}', only {', '.join(have)}.{hint}")
-        self.reads = dict(reads or {})
-        for name in self.reads:
-            if name not in encoder.needs:
-                hint = did_you_mean(name, encoder.needs)
-                raise ValueError(f"The encoder reads no input '{name}', only {', '.join(encoder.needs)}.{hint}")
-        self.encoder, self.momentum, self.final, self.updates = encoder, momentum, final, updates
+        super().__init__(encoder, tables, reads)
+        self.momentum, self.final, self.updates = momentum, final, updates
         if updates is not None:
             self.register_buffer("updated", torch.tensor(0))
-        self.tables = tuple(have if tables is None else tables)
-        self.embedding, self.shared = encoder.embedding, tuple(encoder.shared)
-        self.needs = tuple(dict.fromkeys((*encoder.needs, *self.reads.values())))
-        taught = [name.partition(".") for name in encoder.gives if name.partition(".")[0] in self.tables]
-        self.gives = (
-            *encoder.gives,
-            *(f"{table}.source" for table in have),
-            *(f"{table}-teacher{dot}{column}" for table, dot, column in taught),
-            *(f"{table}-teacher.source" for table in self.tables),
-        )
-        self.teacher: Encoder
-
-    def prepare(self, flow: Flow) -> None:
-        """Build the student's layers, then copy it."""
-        self.encoder.prepare(flow)
-        self.teacher = deepcopy(self.encoder).requires_grad_(False)
 
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
         """The student's tables and the teacher's."""
-        found = {name: table.with_columns(source="student") for name, table in self.encoder(flow).items()}
-        with torch.no_grad():
-            # A copy of the flow would read more of it than the teacher does.
-            seen = ChainMap({name: flow[other] for name, other in self.reads.items()}, cast("dict[str, Any]", flow))
-            taught: Mapping[str, Embeddings] = self.teacher(seen)
-        for name in self.tables:
-            found[f"{name}-teacher"] = taught[name].detach().with_columns(source="teacher")
-        return found
-
-    def embed(self, flow: Flow) -> Embeddings:
-        """The student's embedding."""
-        return self.encoder.embed(flow)
+        return {**self.learned(flow), **self.taught(flow)}
 
     def current(self) -> float:
         """The momentum of the next update."""

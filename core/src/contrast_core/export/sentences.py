@@ -8,7 +8,7 @@ from typing import Any
 
 from contrast_core.adapters.named import imported
 from contrast_core.adapters.transformers import Transformers
-from contrast_core.encoders.momentum import Momentum
+from contrast_core.encoders.teaching import Teaching
 from contrast_core.errors import ContrastError
 from contrast_core.export.folder import new_folder
 from contrast_core.export.module import EncoderModule
@@ -24,7 +24,7 @@ def write_sentence_transformer(module: EncoderModule, folder: Path) -> None:
         ContrastError: if the encoder is none of texts, or sentence-transformers is not installed.
     """
     encoder: Any = module.encoder
-    while isinstance(encoder, Momentum):
+    while isinstance(encoder, Teaching):
         encoder = encoder.encoder
     if not isinstance(encoder, Transformers) or len(module.views):
         raise ContrastError(

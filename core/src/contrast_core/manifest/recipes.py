@@ -27,6 +27,11 @@ RECIPES = (
         "SupCon, NeurIPS 2020, arXiv 2004.11362",
     ),
     _recipe(
+        "digits-continual",
+        "Handwritten digits in five tasks of two: rehearsal by herding, scores over tasks.",
+        "iCaRL, CVPR 2017, arXiv 1611.07725",
+    ),
+    _recipe(
         "table-simclr",
         "SimCLR on your own table of numbers: --set data.path=FILE.",
         "SimCLR, ICML 2020, arXiv 2002.05709",

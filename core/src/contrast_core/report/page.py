@@ -19,7 +19,9 @@ from contrast_core.report.read import Result, Run
 from contrast_core.report.series import timeline
 
 TILES = 4
-LOWER_IS_BETTER = re.compile(r"loss|error|distance|perplexity|\b(mse|rmse|mae|eer|fid|wer|cer)\b", re.IGNORECASE)
+LOWER_IS_BETTER = re.compile(
+    r"loss|error|forgetting|distance|perplexity|\b(mse|rmse|mae|eer|fid|wer|cer)\b", re.IGNORECASE
+)
 
 
 def render(run: Run) -> bytes:

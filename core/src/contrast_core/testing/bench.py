@@ -18,6 +18,7 @@ from contrast_core.pipeline import Pipeline
 from contrast_core.testing.examples import Example
 from contrast_core.testing.outcome import Violation
 from contrast_core.training.checkpoint import own_randomness, seed_everything
+from contrast_core.training.legs import marked
 from contrast_core.training.loader import training_items
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ class Bench:
             made.data.load()
         else:
             made = evolve(made, data=self.data())
-        made.pipeline.prepare(made.data.batch(self.items()))
+        batch = made.data.batch(self.items())
+        made.pipeline.prepare(batch if made.tasks is None else marked(batch))
         return made, part
 
     def items(self, number: int = 0) -> Tensor:
@@ -122,7 +124,8 @@ class Bench:
 
     def batch(self, number: int = 0) -> dict[str, Any]:
         """The items' batch."""
-        return dict(self.data().batch(self.items(number)))
+        batch = self.data().batch(self.items(number))
+        return dict(marked(batch) if self.example.recipe.single("tasks") is not None else batch)
 
     def ready(self) -> Ready:
         """The surroundings of a part after the encoder; each call gives copies of the same."""

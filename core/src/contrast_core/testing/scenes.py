@@ -44,6 +44,7 @@ SCENES: Mapping[str, Sequence[str]] = {
         "view.augment.source=features",
         "view.augment.shift=0",
     ),
+    "tasks": ("tasks.use=core/class-tasks", "tasks.sizes=[2, 2, 2, 2, 2]"),
     "prototypes": (
         "memory.prototypes.use=core/clusters",
         "memory.prototypes.source=one",
@@ -63,6 +64,8 @@ PLACES: Mapping[str, str] = {
     "view": "view.augment",
     "encoder": "encoder",
     "data": "data",
+    "tasks": "tasks",
+    "rehearsal": "rehearsal",
     "step": "step",
     "evaluator": "evaluation.check",
     "similarity": "objective.contrast.similarity",

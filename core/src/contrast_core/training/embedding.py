@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from contrast_core.compose import Composition
 from contrast_core.diagnostics.geometry import collapsed, summary
 from contrast_core.embeddings import Embeddings, cat
 from contrast_core.errors import ContrastError
@@ -56,6 +57,32 @@ def embed_tables(
     if data.labels is not None:
         table = table.with_columns(label=data.labels[wanted])
     return {**tables, "embedding": table}
+
+
+def evaluated_tables(composition: Composition, names: Iterable[str]) -> dict[str, Embeddings]:
+    """What evaluators read: as by `embed_tables`, and as `rehearsal` the embedding of what the store keeps.
+
+    Raises:
+        ContrastError: if the store keeps items that these data do not have.
+    """
+    pipeline, data, store = composition.pipeline, composition.data, composition.pipeline.rehearsal
+    wanted = set(names)
+    kept = store.kept() if store is not None and "rehearsal" in wanted else None
+    if kept is not None:
+        wanted.discard("rehearsal")
+        if bool((kept >= len(data)).any()):
+            raise ContrastError(
+                f"The rehearsal store keeps item {int(kept.max())}, but these data have {len(data)}: it was filled "
+                "with items of other data."
+            )
+    tables = embed_tables(pipeline, data, composition.training.batch_size, wanted)
+    if kept is not None:
+        items = tables["embedding"]["sample"]
+        place = torch.full((len(data),), -1).index_put((items,), torch.arange(len(items)))[kept]
+        tables["rehearsal"] = tables["embedding"].select(place[place >= 0])
+        if bool((place < 0).any()):
+            tables["rehearsal"] = embed_all(pipeline, data, composition.training.batch_size, kept)
+    return tables
 
 
 def evaluation_items(data: Data) -> Tensor:

@@ -14,10 +14,12 @@ from contrast_core.compose import Composition
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Flow
 from contrast_core.pipeline import blaming, total
+from contrast_core.training.borders import end_task
 from contrast_core.training.checkpoint import save_checkpoint
 from contrast_core.training.context import Context
 from contrast_core.training.embedding import diagnose
-from contrast_core.training.loader import batches, batches_per_epoch, training_items
+from contrast_core.training.legs import Leg, legs_of
+from contrast_core.training.loader import batches
 from contrast_core.training.optimiser import Schedule, optimiser_for
 from contrast_core.training.position import Position
 from contrast_core.training.record import Record
@@ -59,15 +61,13 @@ class Trainer:
         self.position = position or Position()
         self.runtime = runtime_for(self.training, together=True, whole=self.data.whole)
         self.processes = self.runtime.processes
-        self.per_epoch = batches_per_epoch(self.data, self.training, self.processes.size)
-        count = len(training_items(self.data))
-        if self.per_epoch < 1 or count < 2:
-            raise ContrastError(f"The data set has {count} item(s) to train on: too few to compare anything.")
-        limit = self.per_epoch * self.training.epochs
-        self.steps = limit if self.training.steps is None else min(self.training.steps, limit)
+        self.composition = composition
+        self.legs = legs_of(composition, self.training, self.processes.size)
+        self.steps = self.legs[-1].end
         self.pipeline.to(self.runtime.device)
         self.optimizer = self.runtime.prepare(self.pipeline, optimiser_for(self.pipeline, self.training))
         self.schedule = Schedule(self.optimizer, self.training, self.steps)
+        self.restarts = composition.tasks is not None and composition.tasks.restart
         self.identity = identity
         self.validation = Validation(composition) if self.training.validate is not None else None
         self._best: Mapping[str, Tensor] | None = None
@@ -96,17 +96,23 @@ class Trainer:
             else:
                 self.processes.own_randomness(training.seed)
             while not self._over():
-                epoch, number = divmod(at.done, self.per_epoch)
-                for batch in batches(self.data, training, epoch, number, self.processes):
-                    loss = self._one_step(context, self.runtime.move(batch), record, epoch, began)
+                leg = next(leg for leg in self.legs if at.done < leg.end)
+                if self._end_tasks():
+                    self._checkpoint(record)
+                    saved = at.done
+                epoch, number = divmod(at.done - leg.first, leg.per_epoch)
+                for batch in batches(leg.data, training, leg.epochs + epoch, number, self.processes):
+                    loss = self._one_step(context, self.runtime.move(batch), record, leg, began)
                     if at.done % training.checkpoint_every == 0:
                         self._checkpoint(record)
                         saved = at.done
                     if first:
-                        told = self.data.told(batch)
+                        told = leg.data.told(batch)
                         progress(at.done, self.steps, f"{told}, loss {loss:.4f}" if told else f"loss {loss:.4f}")
-                    if self._over():
+                    if self._over() or at.done == leg.end:
                         break
+            if self._end_tasks():
+                saved = -1
             if saved != at.done:
                 self._checkpoint(record)
             if self._best is not None:
@@ -116,15 +122,18 @@ class Trainer:
                 record.close()
         return at
 
-    def _one_step(self, context: Context, batch: Flow, record: Record | None, epoch: int, began: float) -> float:
+    def _one_step(self, context: Context, batch: Flow, record: Record | None, leg: Leg, began: float) -> float:
         at, number = self.position, self.position.step + 1
-        self.schedule.set(at.done)
+        epoch = leg.epochs + (at.done - leg.first) // leg.per_epoch
+        if self.restarts:
+            self.schedule.steps = leg.steps
+        self.schedule.set(at.done - leg.first if self.restarts else at.done)
         context.watching = (at.done + 1) % self.training.diagnose_every == 0 or at.done + 1 == self.steps
         try:
             with blaming("step"):
                 terms = self.step.run(context, batch)
             loss = self.processes.agree(total(terms).item())
-            numbers = self._judged(at.advance(loss, self.per_epoch), epoch)
+            numbers = self._judged(at.advance(loss, leg.per_epoch, leg.first), epoch)
             at.seconds = time.perf_counter() - began
             if record is None:
                 return loss
@@ -158,6 +167,20 @@ class Trainer:
         if at.judge(score if training.validate_goal == "min" else -score):
             self._best = {name: tensor.detach().clone() for name, tensor in self.pipeline.state_dict().items()}
         return {"validation": score}
+
+    def _end_tasks(self) -> bool:
+        """End the tasks whose last step is done, each once; whether there was one."""
+        at, tasks = self.position, [leg.task for leg in self.legs if leg.task is not None]
+        ended = sum(leg.end <= at.done for leg in self.legs) if tasks else 0
+        if ended <= at.ended:
+            return False
+        # Checkpoints are made at each border, so that never more than one task has to be ended.
+        at.measured.append(end_task(self.composition, tasks, at.ended, self.processes))
+        at.ended += 1
+        at.epoch_loss = 0.0
+        if self.restarts:
+            self.optimizer.state.clear()
+        return True
 
     def _over(self) -> bool:
         at, patience = self.position, self.training.patience

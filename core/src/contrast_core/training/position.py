@@ -20,6 +20,7 @@ class Position:
         epoch_loss: mean loss of the epoch so far, as a share of the whole epoch.
         best: the lowest loss of an epoch, or the best validation score (its negative, if larger is better); best_step:
             number of the step after which that was; stale: epochs, or validations, since then.
+        ended: how many tasks have ended, with all that happens then; measured: the scores after each of them.
         alarms: what the diagnostics of the whole run raised.
     """
 
@@ -31,6 +32,8 @@ class Position:
     best: float = float("inf")
     best_step: int = 0
     stale: int = 0
+    ended: int = 0
+    measured: list[list[dict[str, Any]]] = field(factory=list)
     alarms: list[str] = field(factory=list)
 
     @classmethod
@@ -47,11 +50,11 @@ class Position:
         """Plain values."""
         return asdict(self)
 
-    def advance(self, loss: float, per_epoch: int) -> float | None:
-        """One step more; at the end of an epoch, its mean loss."""
+    def advance(self, loss: float, per_epoch: int, first: int = 0) -> float | None:
+        """One step more; at the end of an epoch, its mean loss. Epochs are counted from step `first` of the stage."""
         self.done += 1
         self.epoch_loss += loss / per_epoch
-        if self.done % per_epoch:
+        if (self.done - first) % per_epoch:
             return None
         mean, self.epoch_loss = self.epoch_loss, 0.0
         return mean

@@ -56,12 +56,16 @@ def checks_of(kind: str) -> Sequence[Check]:
         similarities,
         state,
         steps,
+        stores,
+        tasks,
         views,
     )
 
     training: Sequence[Check] = (state.continues_bit_for_bit,)
     own: Mapping[str, Sequence[Check]] = {
         "data": data.CHECKS,
+        "tasks": tasks.CHECKS,
+        "rehearsal": stores.CHECKS,
         "view": (*views.CHECKS, *training),
         "encoder": (*encoders.CHECKS, *training),
         "memory": (*memories.CHECKS, *training),

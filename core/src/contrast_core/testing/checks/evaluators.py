@@ -15,13 +15,18 @@ from contrast_core.interfaces import Score
 from contrast_core.testing.bench import Bench, left_alone
 from contrast_core.testing.checks import at_work
 from contrast_core.testing.outcome import Violation
-from contrast_core.training.embedding import embed_tables
+from contrast_core.training.embedding import evaluated_tables
+from contrast_core.training.legs import tasks_of
 
 
 def _at_work(bench: Bench) -> tuple[Any, Mapping[str, Embeddings], Any]:
     composition, part = bench.composition()
     names = {name.partition(".")[0] for name in part.needs}
-    return part, embed_tables(composition.pipeline, composition.data, 256, names), composition.data
+    store, tasks = composition.pipeline.rehearsal, tasks_of(composition)
+    if store is not None:
+        # As after the last task, whatever a store would choose.
+        store.items = torch.cat([task.items[:4] for task in tasks])
+    return part, evaluated_tables(composition, names), composition.data
 
 
 def _scores(part: Any, tables: Mapping[str, Embeddings], data: Any) -> list[Score]:

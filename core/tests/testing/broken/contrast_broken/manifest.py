@@ -9,6 +9,8 @@ BROKEN = {
         "has-an-example batches-hold-what-it-says an-item-stays-what-it-is splits-do-not-overlap "
         "says-where-it-comes-from loading-leaves-generators-alone"
     ),
+    "tasks": "tasks-are-of-the-data same-tasks-again",
+    "rehearsal": "keeps-what-it-is-offered every-bit-is-in-buffers draws-nothing-globally",
     "view": (
         "gives-what-it-says reads-what-it-needs leaves-its-input-alone nothing-random-in-evaluation "
         "same-seed-same-views order-of-items continues-bit-for-bit"
@@ -35,7 +37,7 @@ BROKEN = {
     "evaluator": "scores-are-scores same-generator-same-scores leaves-its-input-alone refuses-what-is-not-finite",
     "similarity": "gives-a-number-a-pair blocks-agree",
 }
-MODULES = {"data": "data", "memory": "memories", "similarity": "similarities"}
+MODULES = {"data": "data", "tasks": "tasks", "rehearsal": "stores", "memory": "memories", "similarity": "similarities"}
 
 
 def contrast_manifest() -> Manifest:

@@ -1,0 +1,1 @@
+"""Ways to make tasks of data, and rehearsal stores."""

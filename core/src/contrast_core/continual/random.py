@@ -1,0 +1,45 @@
+"""Exemplars drawn at random."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from contrast_core.continual.quota import ByClass
+from contrast_core.embeddings import Embeddings
+
+
+@final
+class RandomRehearsal(ByClass):
+    """Of each class a uniformly drawn subset of all its items that were ever offered.
+
+    Every item of the data has a rank r_i, a permutation that the seed draws; the m smallest of each class are kept. An
+    item that was dropped would be dropped again, so that what is kept is drawn from all that came, not only from the
+    last.
+
+    Args:
+        per_class, total: how many items are kept, of each class or in all; one of them.
+        in_batch: kept items that join each batch of a later task.
+        seed: of the ranks.
+
+    Raises:
+        ValueError: for numbers that make no sense.
+    """
+
+    def __init__(self, per_class: int | None = None, total: int | None = None, in_batch: int = 32, seed: int = 0):
+        super().__init__(per_class, total, in_batch, seed)
+        self._items = 0
+
+    def begin(self, items: int, classes: int) -> None:
+        """Make room; ranks are drawn whenever they are needed."""
+        super().begin(items, classes)
+        self._items = items
+
+    def order(self, rows: Embeddings, most: int) -> Tensor:
+        """Row numbers by rank."""
+        sample = rows["sample"].cpu()
+        size = max(self._items, int(sample.max()) + 1)
+        rank = torch.randperm(size, generator=torch.Generator().manual_seed(self.seed))
+        return rank[sample].argsort()[:most].to(rows.device)
