@@ -29,6 +29,7 @@ BEGIN, END = "<!-- plugins: made by docs/generate.py -->", "<!-- end of plugins 
 TABLE = re.compile(r"<!-- table (\S+) -->\n.*?<!-- end of table -->", re.DOTALL)
 SHOWING = (
     "docs/evidence.md",
+    "docs/evidence-customcontrast.md",
     "docs/evidence-mclrec.md",
     "docs/evidence-coconut.md",
     "docs/evidence-beclr.md",
@@ -36,6 +37,7 @@ SHOWING = (
     "docs/performance.md",
     "docs/behaviour.md",
     "docs/scaling.md",
+    "plugins/diffusion/README.md",
     "plugins/graph/README.md",
     "plugins/recommendation/README.md",
     "plugins/speech/README.md",

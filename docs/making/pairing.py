@@ -63,6 +63,8 @@ PAIRINGS: Mapping[str, Pairing] = {
     "core/pairwise-views": VIEWS._replace(required={"objective": {"use": "core/infonce"}}),
     "core/cacr": VIEWS._replace(queue="can"),
     "core/momentum-cacr": Pairing("core/teacher-views", "no", "yes", "no"),
+    "diffusion/denoising": Pairing("", "no", "no", "no"),
+    "diffusion/multiscale-appearance": Pairing("diffusion/subject-pairs", "yes: subjects", "yes", "no"),
     "recommendation/margin-regulariser": Pairing("core/cross", "no", "yes", "can"),
     "speech/nspt": Pairing("speech/rehearsal-distillation", "yes", "no", "yes: rehearsal"),
     "speech/token-cross-entropy": Pairing("", "no", "no", "no"),

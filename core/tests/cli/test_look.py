@@ -73,7 +73,7 @@ def test_show_a_component_and_a_recipe(capsys: pytest.CaptureFixture[str]) -> No
             "graph/meow",
             "The component or recipe 'graph/meow' is in contrast-graph, which is not installed: pip install ",
         ),
-        ("SepCLR", "belongs to contrast-medical, which is planned but not published yet."),
+        ("Hydra", "belongs to contrast-vision, which is planned but not published yet."),
         ("bad/x", "'bad/x' belongs to contrast-bad, which is broken: Its manifest raised KeyError: 'x'"),
         ("mine/lost", "The module no_such_module of mine/lost can't be found"),
         ("mine/recipe", "The package no_such_package of the recipe mine/recipe can't be found."),

@@ -1,0 +1,1 @@
+"""Contrastive learning for subject-driven image generation: CustomContrast on diffusers."""

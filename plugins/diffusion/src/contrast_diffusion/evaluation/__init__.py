@@ -1,0 +1,1 @@
+"""Evaluators: what the subject code holds, and what the pictures show."""

@@ -1,0 +1,1 @@
+"""The networks: injection, feature encoder, denoiser, generation."""
