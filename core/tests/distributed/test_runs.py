@@ -34,14 +34,20 @@ def losses(folder: Path) -> list[float]:
     ]
 
 
+def diagnosed(folder: Path) -> list[dict[str, float]]:
+    """The lines that have a validation score."""
+    lines = (json.loads(line) for line in (folder / "diagnostics.jsonl").read_text().splitlines())
+    return [line for line in lines if "validation" in line]
+
+
 def spoken(given: Sequence[str]) -> list[str]:
     """The settings as arguments."""
     return [word for each in given for word in ("--set", each)]
 
 
 def test_two_processes_train_as_one(tmp_path: Path, torchrun: Torchrun) -> None:
-    """Same losses up to float32 rounding, with momentum encoder, queue and an uneven last batch; one report."""
-    given = settings(**FIXED)
+    """Same losses and validation up to rounding, with momentum encoder, queue and an uneven last batch; one report."""
+    given = [*settings(**FIXED), "training.validate=neighbours/Accuracy"]
     done = torchrun(2, ["run", "core/digits-moco", *spoken(given), "--out", "two"])
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("Report:") == 1
@@ -49,6 +55,9 @@ def test_two_processes_train_as_one(tmp_path: Path, torchrun: Torchrun) -> None:
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert len(one) == len(two) == 12
     assert two == pytest.approx(one, rel=1e-4)
+    validated = [[line["validation"] for line in diagnosed(tmp_path / name)] for name in ("one", "two")]
+    assert len(validated[0]) == 2
+    assert validated[1] == pytest.approx(validated[0], abs=0.01)
     scores = [json.loads((tmp_path / name / "evaluation.json").read_text())[0]["mean"] for name in ("one", "two")]
     assert scores[1] == pytest.approx(scores[0], abs=0.01)
 
