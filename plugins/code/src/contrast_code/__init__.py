@@ -1,0 +1,1 @@
+"""contrast-code: CoCoSoDa and code search, as parts for contrast."""
