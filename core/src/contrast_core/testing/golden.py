@@ -12,7 +12,7 @@ import torch
 
 @final
 class Case(dict[str, Any]):
-    """One golden case: tensors by name, and what describes them as `case.meta` (or case["meta"])."""
+    """One golden case: tensors by name, texts as they are or in lists; what describes them as `case.meta`."""
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -29,7 +29,13 @@ def golden_cases(folder: Path, name: str) -> list[Case]:
     cases = []
     for path in sorted(folder.glob(f"{name}-*.npz")):
         with numpy.load(path, allow_pickle=False) as file:
-            case = Case({key: torch.tensor(file[key]) for key in file.files if key != "meta"})
+            arrays = {key: file[key] for key in file.files if key != "meta"}
+            case = Case(
+                {
+                    key: array.tolist() if array.dtype.kind == "U" else torch.tensor(array)
+                    for key, array in arrays.items()
+                }
+            )
             case["meta"] = json.loads(str(file["meta"]))
         cases.append(case)
     if not cases:
