@@ -1,0 +1,136 @@
+"""One network for code and queries: the mean of its tokens' vectors, after as many transformer layers as wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from contrast_core.embeddings import Embeddings
+from contrast_core.interfaces import Encoder, Flow
+
+
+@final
+class Network(nn.Module):
+    """h = layers(E x [+ P]), then the mean over the row's tokens, (B, d) from ids (B, L); padding does not count.
+
+    Weights by name: `table.weight` (vocabulary, d); with layers also `positions.weight` (length, d), `norm.*` and
+    `layers.NUMBER.*` of torch's `TransformerEncoderLayer` (norm first, GELU, 4 d inside).
+    """
+
+    def __init__(self, vocabulary: int, size: int, layers: int, heads: int, length: int, dropout: float):
+        super().__init__()
+        self.table = nn.Embedding(vocabulary, size)
+        # A mean over many tokens of small vectors: its direction alone counts.
+        nn.init.normal_(self.table.weight, std=size**-0.5)
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                size, heads, 4 * size, dropout, activation="gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(layers)
+        )
+        self.positions = nn.Embedding(length, size) if layers else None
+        self.norm = nn.LayerNorm(size) if layers else None
+
+    def forward(self, ids: Tensor, padding: Tensor) -> Tensor:
+        """Vectors of rows."""
+        there = ids != padding
+        share = there / there.sum(1, keepdim=True).clamp(min=1)
+        if self.positions is None or self.norm is None:
+            # Exactly the mean, without a vector for each token in memory.
+            weights = share.to(self.table.weight.dtype)
+            return functional.embedding_bag(ids, self.table.weight, per_sample_weights=weights, mode="sum")
+        x = self.table(ids) + self.positions(torch.arange(ids.shape[1], device=ids.device))
+        for layer in self.layers:
+            x = layer(x, src_key_padding_mask=~there)
+        return (share.to(x.dtype)[:, None, :] @ self.norm(x))[:, 0]
+
+
+@final
+class TokenEncoder(Encoder):
+    """z = v / |v|, v = mean over a row's tokens t of h_t; code and query share all parameters.
+
+    With `layers = 0` the h_t are vectors of a table, which is what trains to a useful search in a minute on a CPU; with
+    more they come out of a transformer over table and positions.
+
+    Takes views of token ids, (B, L) int64, and `padding` () and `vocabulary` (), the padding's id and how many ids
+    there are. Gives a table for each view under its name: field z (B, size), of length one; columns `sample`, `view`
+    and those of `columns`.
+
+    Args:
+        views: the inputs; the first is the one that is embedded in evaluation.
+        size: d.
+        layers, heads, dropout: of the transformer.
+        length: most tokens of a row, where there are layers, for their positions.
+        columns: further inputs that the tables carry as columns.
+        together: whether all views share one network; otherwise each has its own, which begin equal.
+
+    Raises:
+        ValueError: for a size, number of layers, heads or a dropout that can't be; in use, for longer rows.
+
+    Paper: Shi et al., CoCoSoDa, ICSE 2023, arXiv 2204.03293, for the pooling; its encoder is UniXcoder with 12 layers
+    (`core/transformers`).
+    """
+
+    def __init__(
+        self,
+        views: Sequence[str] = ("code", "query"),
+        size: int = 128,
+        layers: int = 0,
+        heads: int = 4,
+        dropout: float = 0.1,
+        length: int = 256,
+        columns: Sequence[str] = ("group",),
+        together: bool = True,
+    ):
+        super().__init__()
+        if not views or len(set(views)) < len(views):
+            raise ValueError(f"views must hold at least one name and none twice, not {list(views)}.")
+        if size < 1 or layers < 0 or length < 1 or heads < 1 or (layers and size % heads):
+            raise ValueError(
+                f"size = {size} must be positive and, with layers, a multiple of heads = {heads}; layers = {layers} "
+                f"at least 0 and length = {length} at least 1."
+            )
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout = {dropout} must be from 0 to less than 1.")
+        self.views, self.embedding, self.columns, self.together = tuple(views), views[0], tuple(columns), together
+        self.size, self.layers, self.heads, self.dropout, self.length = size, layers, heads, dropout, length
+        self.needs = (*self.views, "sample", "padding", "vocabulary", *self.columns)
+        carried = ("z", "sample", "view", *self.columns)
+        self.gives = tuple(n for view in self.views for n in (view, *(f"{view}.{name}" for name in carried)))
+        self.networks: nn.ModuleDict
+
+    def prepare(self, flow: Flow) -> None:
+        """Build the network for the vocabulary."""
+        settings = (self.size, self.layers, self.heads, self.length, self.dropout)
+        first = Network(int(flow["vocabulary"]), *settings)
+        self.networks = nn.ModuleDict({"shared": first} if self.together else {})
+        if not self.together:
+            for view in self.views:
+                self.networks[view] = Network(int(flow["vocabulary"]), *settings)
+                self.networks[view].load_state_dict(first.state_dict())
+
+    def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
+        """A table for each view."""
+        return {view: self._table(flow, view) for view in self.views}
+
+    def embed(self, flow: Flow) -> Embeddings:
+        """The first view alone."""
+        return self._table(flow, self.views[0])
+
+    def _table(self, flow: Flow, view: str) -> Embeddings:
+        ids = flow[view]
+        if ids.dim() != 2 or ids.dtype.is_floating_point:
+            raise ValueError(f"The view '{view}' must hold token ids, (n, length), not {tuple(ids.shape)}, {ids.dtype}.")
+        if self.layers and ids.shape[1] > self.length:
+            raise ValueError(
+                f"The view '{view}' has rows of {ids.shape[1]} tokens, but the encoder has positions for "
+                f"{self.length}: set encoder.length, or shorten the rows in [data]."
+            )
+        network = self.networks["shared" if self.together else view]
+        z = functional.normalize(network(ids, flow["padding"]), dim=1)
+        known = {name: torch.as_tensor(flow[name]) for name in ("sample", *self.columns)}
+        return Embeddings.of(z, **known).with_columns(view=view)

@@ -1,0 +1,286 @@
+"""Code and queries as rows of token ids, each token of code with the type of the leaf that it was cut from.
+
+Nothing here imports torch, so that a query can be tokenised at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self, final
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+from safetensors import safe_open
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from contrast_code.languages import ALL_KINDS, Leaf
+
+Ids = NDArray[np.int64]
+START, PAD, END, MASK = "<s>", "<pad>", "</s>", "<mask>"
+FITTED, KEY = "fitted.safetensors", "tokens"
+"""Where a run folder keeps the tokens: an array of bytes of one JSON text."""
+CHUNK = 4096
+"""Texts that are tokenised at a time."""
+
+
+@final
+@frozen(eq=False)
+class Snippet:
+    """Code as the text of its leaves, joined by one space.
+
+    Args:
+        text: the leaves with one space between two.
+        ends: (leaves,) int32, where each leaf ends in the text.
+        kinds: (leaves,) uint8, its type, as its place in `ALL_KINDS`.
+    """
+
+    text: str
+    ends: NDArray[np.int32]
+    kinds: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, leaves: Iterable[Leaf]) -> Self:
+        """The snippet of some leaves; those without text are left out."""
+        kept = [leaf for leaf in leaves if leaf.text]
+        lengths = np.array([len(leaf.text) + 1 for leaf in kept], np.int32)
+        kinds = np.array([_PLACES[leaf.kind] for leaf in kept], np.uint8)
+        return cls(" ".join(leaf.text for leaf in kept), np.cumsum(lengths, dtype=np.int32) - 1, kinds)
+
+    def without(self, name: str) -> Snippet:
+        """The same without the leaves whose text is this name."""
+        starts = np.concatenate([[0], self.ends[:-1] + 1])
+        texts = [self.text[start:end] for start, end in zip(starts, self.ends, strict=True)] if len(self.ends) else []
+        kept = np.array([text != name for text in texts], bool)
+        lengths = np.array([len(text) + 1 for text in texts if text != name], np.int32)
+        shorter = " ".join(text for text in texts if text != name)
+        return Snippet(shorter, np.cumsum(lengths, dtype=np.int32) - 1, self.kinds[kept])
+
+
+_PLACES = {kind: place for place, kind in enumerate(ALL_KINDS)}
+
+
+@final
+@frozen(eq=False)
+class Ragged:
+    """Rows of different lengths in one array.
+
+    Args:
+        values: all rows, one after the other, int32.
+        bounds: (n + 1,) int64, where each begins, and the end.
+    """
+
+    values: NDArray[np.int32]
+    bounds: Ids
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int] | NDArray[np.int32]]) -> Self:
+        """From a list of rows."""
+        bounds = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
+        return cls(np.concatenate([np.asarray(row, np.int32) for row in rows] or [np.empty(0, np.int32)]), bounds)
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def padded(self, items: Ids | None = None, *, fill: int) -> Ids:
+        """Some rows (by default all), (n, length of the longest of them)."""
+        chosen = np.arange(len(self)) if items is None else items
+        start, lengths = self.bounds[chosen], self.bounds[chosen + 1] - self.bounds[chosen]
+        places = np.arange(max(1, int(lengths.max(initial=0))))
+        inside = places < lengths[:, None]
+        found = np.full(inside.shape, fill, np.int64)
+        found[inside] = self.values[(start[:, None] + places)[inside]]
+        return found
+
+
+@final
+@frozen(eq=False)
+class Rows:
+    """Token ids and types, aligned; `padded` makes them matrices.
+
+    Args:
+        ids: of the tokens.
+        kinds: the id that stands for a token's type; of a query, which has none, the mask's; the padding's id for
+            tokens that belong to the row and not to the text.
+    """
+
+    ids: Ragged
+    kinds: Ragged
+
+
+@final
+class Tokens:
+    """A tokenizer with what makes rows of it: `prefix`, then a text's tokens, cut off, then `suffix`.
+
+    Types have ids of their own beyond the vocabulary, unless `reused` names are words of it already.
+
+    Args:
+        tokenizer: of the library tokenizers.
+        prefix, suffix: tokens that every row begins and ends with.
+        code_length, query_length: most tokens of a row, with prefix and suffix.
+        pad, mask: their tokens.
+        reused: whether a type whose name is in the vocabulary has that word's id, as in the authors' code.
+
+    Raises:
+        ValueError: if a token is not in the vocabulary, or a length leaves no room for text.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        prefix: Sequence[str] = (START,),
+        suffix: Sequence[str] = (),
+        code_length: int = 128,
+        query_length: int = 32,
+        pad: str = PAD,
+        mask: str = MASK,
+        reused: bool = False,
+    ):
+        for name, length in (("code_length", code_length), ("query_length", query_length)):
+            if length <= len(prefix) + len(suffix):
+                raise ValueError(
+                    f"{name} = {length} leaves no room for text: a row has {len(prefix) + len(suffix)} tokens besides."
+                )
+        self._settings = {
+            "prefix": list(prefix),
+            "suffix": list(suffix),
+            "code_length": code_length,
+            "query_length": query_length,
+            "pad": pad,
+            "mask": mask,
+            "reused": reused,
+        }
+        # Truncation and padding are done here; and a text that spells a special token is a text.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        tokenizer.encode_special_tokens = True
+        self._tokenizer = tokenizer
+        self.code_length, self.query_length = code_length, query_length
+        self.prefix, self.suffix = self._known(prefix), self._known(suffix)
+        self.pad, self.mask = self._known([pad, mask])
+        self.kinds = self._kinds(reused)
+        self.size = max(tokenizer.get_vocab_size(with_added_tokens=True), 1 + max(self.kinds))
+
+    def _known(self, words: Sequence[str]) -> list[int]:
+        found = {word: self._tokenizer.token_to_id(word) for word in words}
+        for word, number in found.items():
+            if number is None:
+                raise ValueError(f"The tokenizer has no token '{word}'; name the one that it has in its place.")
+        return [found[word] for word in words]
+
+    def _kinds(self, reused: bool) -> list[int]:
+        """The id of each type, in the order of `ALL_KINDS`."""
+        free = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        found = []
+        for kind in ALL_KINDS:
+            own = self._tokenizer.token_to_id(kind) if reused else None
+            found.append(free if own is None else own)
+            free += own is None
+        return found
+
+    def code_rows(self, leaves: Iterable[Iterable[Leaf]]) -> Rows:
+        """Rows of code, given the leaves of each."""
+        return self.snippet_rows([Snippet.of(each) for each in leaves])
+
+    def snippet_rows(self, snippets: Sequence[Snippet]) -> Rows:
+        """Rows of code, given as snippets: a token's type is that of the leaf that its last character is in."""
+        room = self.code_length - len(self.prefix) - len(self.suffix)
+        names = np.array(self.kinds, np.int32)
+        ids, kinds = [], []
+        for start in range(0, len(snippets), CHUNK):
+            some = snippets[start : start + CHUNK]
+            for snippet, found in zip(some, self._encoded([each.text for each in some]), strict=True):
+                last = np.array([end for _, end in found.offsets[:room]], np.int32) - 1
+                leaf = np.searchsorted(snippet.ends, last, side="right")
+                ids.append([*self.prefix, *found.ids[:room], *self.suffix])
+                own = names[snippet.kinds[np.minimum(leaf, len(snippet.kinds) - 1)]] if len(last) else last
+                kinds.append(self._framed(own))
+        return Rows(Ragged.of(ids), Ragged.of(kinds))
+
+    def query_rows(self, texts: Sequence[str]) -> Rows:
+        """Rows of queries."""
+        room = self.query_length - len(self.prefix) - len(self.suffix)
+        ids, kinds = [], []
+        for start in range(0, len(texts), CHUNK):
+            for found in self._encoded(list(texts[start : start + CHUNK])):
+                some = found.ids[:room]
+                ids.append([*self.prefix, *some, *self.suffix])
+                kinds.append(self._framed(np.full(len(some), self.mask, np.int32)))
+        return Rows(Ragged.of(ids), Ragged.of(kinds))
+
+    def _encoded(self, texts: list[str]) -> Any:
+        return self._tokenizer.encode_batch(texts, add_special_tokens=False)
+
+    def _framed(self, own: NDArray[np.int32]) -> NDArray[np.int32]:
+        outside = [self.pad] * len(self.prefix), [self.pad] * len(self.suffix)
+        return np.concatenate([np.array(outside[0], np.int32), own, np.array(outside[1], np.int32)])
+
+    def text(self, ids: Iterable[int]) -> list[str]:
+        """The tokens of some ids, for people; a type's name stands in angle brackets."""
+        names = {number: f"<{kind}>" for kind, number in zip(ALL_KINDS, self.kinds, strict=True)}
+        return [names.get(int(each)) or self._tokenizer.id_to_token(int(each)) or "?" for each in ids]
+
+    def dumped(self) -> bytes:
+        """All of it as one JSON text."""
+        return json.dumps({"tokenizer": self._tokenizer.to_str(), "kinds": list(ALL_KINDS), **self._settings}).encode()
+
+    @classmethod
+    def loaded(cls, content: bytes) -> Self:
+        """What `dumped` made.
+
+        Raises:
+            ValueError: if it is damaged, or was made by a version with other types of tokens.
+        """
+        try:
+            told: dict[str, Any] = json.loads(content)
+            tokenizer, kinds = Tokenizer.from_str(told.pop("tokenizer")), told.pop("kinds")
+        except Exception as error:
+            # tokenizers raises bare Exceptions.
+            raise ValueError(f"The saved tokens are damaged ({error}): train again.") from error
+        if kinds != list(ALL_KINDS):
+            raise ValueError("The saved tokens have other types of leaves than this version: train again.")
+        return cls(tokenizer, **told)
+
+    @classmethod
+    def of_run(cls, folder: Path) -> Self:
+        """The tokens of a run, out of its folder.
+
+        Raises:
+            FileNotFoundError: if there are none; ValueError: if they are damaged.
+        """
+        with safe_open(str(folder / FITTED), "numpy") as file:
+            if KEY not in file.keys():  # noqa: SIM118 - it is no mapping
+                raise ValueError(f"{folder / FITTED} holds no tokens: this is no run of contrast-code.")
+            return cls.loaded(file.get_tensor(KEY).tobytes())
+
+
+def trained(snippets: Sequence[Snippet], queries: Sequence[str], size: int, **settings: Any) -> Tokens:
+    """Tokens with a BPE of at most `size` words, learned from code and queries.
+
+    Names are split at underscores and changes of case, and everything is in lower case, so that `parseDate`,
+    `parse_date` and "Parse date" are the same two words.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    within = Regex(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+")
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(within, " "), normalizers.Lowercase()])  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(  # type: ignore[assignment]
+        [
+            pre_tokenizers.Split(Regex(r"\s+"), "removed"),
+            pre_tokenizers.Split(Regex(r"[^\W\d_]+|\d"), "isolated"),
+            # Letters of any script, as their bytes: no character is unknown.
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        min_frequency=2,
+        special_tokens=[START, PAD, END, MASK],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    texts = [snippet.text for snippet in snippets] + list(queries)
+    tokenizer.train_from_iterator(texts, trainer, length=len(texts))
+    return Tokens(tokenizer, **settings)
