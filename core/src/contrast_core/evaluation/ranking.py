@@ -28,13 +28,22 @@ def match_ranks(queries: Tensor, candidates: Tensor, wanted: Tensor, keys: Tenso
     ranks = torch.empty(len(queries), dtype=torch.float64)
     size = max(1, SCORES // max(1, len(candidates)))
     for rows, keyed, out in zip(queries.split(size), wanted.split(size), ranks.split(size), strict=True):
-        scores = rows @ candidates.T
-        match = keyed[:, None] == keys
-        best = scores.masked_fill(~match, -torch.inf).amax(1, keepdim=True)
-        scores = scores.masked_fill(match, -torch.inf)
-        rank = 1 + (scores > best).sum(1).double() + (scores == best).sum(1).double() / 2
-        out.copy_(rank.masked_fill(~match.any(1), torch.inf))
+        out.copy_(score_ranks(rows @ candidates.T, keyed, keys))
     return ranks
+
+
+def score_ranks(scores: Tensor, wanted: Tensor, keys: Tensor) -> Tensor:
+    """The ranks of `match_ranks`, (n,) float64, of scores that were computed in any way.
+
+    Args:
+        scores: (n, m), s_ij.
+        wanted: (n,) int64; keys: (m,) int64.
+    """
+    match = wanted[:, None] == keys
+    best = scores.masked_fill(~match, -torch.inf).amax(1, keepdim=True)
+    scores = scores.masked_fill(match, -torch.inf)
+    rank = 1 + (scores > best).sum(1).double() + (scores == best).sum(1).double() / 2
+    return rank.masked_fill(~match.any(1), torch.inf)
 
 
 def gains(ranks: Tensor, metric: Metric, k: int) -> Tensor:

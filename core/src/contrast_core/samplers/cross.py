@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import final
 
 from contrast_core.interfaces import Flow, PairSampler
@@ -20,13 +20,22 @@ class Cross(PairSampler):
         anchors: name of the anchors' table, with a column `sample`.
         candidates: name of the candidates' table, with a column `sample`.
         name: under which the pairs go on.
+        apart: columns of both tables in which a negative differs from its anchor, beside `sample`.
     """
 
-    def __init__(self, anchors: str = "one", candidates: str = "two", name: str = "pairs"):
+    def __init__(self, anchors: str = "one", candidates: str = "two", name: str = "pairs", apart: Sequence[str] = ()):
         super().__init__()
-        self.anchors, self.candidates, self.name = anchors, candidates, name
-        self.needs, self.gives = (anchors, candidates), (name,)
+        self.anchors, self.candidates, self.name, self.apart = anchors, candidates, name, tuple(apart)
+        self.needs = (
+            anchors,
+            candidates,
+            *(f"{table}.{column}" for table in (anchors, candidates) for column in apart),
+        )
+        self.gives = (name,)
 
     def forward(self, flow: Flow) -> Mapping[str, Pairs]:
         """Pairs of the two tables."""
-        return {self.name: Pairs(flow[self.anchors], flow[self.candidates], same("sample"), ~same("sample"))}
+        others = ~same("sample")
+        for column in self.apart:
+            others = others & ~same(column)
+        return {self.name: Pairs(flow[self.anchors], flow[self.candidates], same("sample"), others)}

@@ -13,8 +13,6 @@ from contrast_core.interfaces import Flow, View
 
 Operator = Literal["mask", "replace", "replace-type", "mask-type"]
 OPERATORS: tuple[Operator, ...] = ("mask", "replace", "replace-type", "mask-type")
-FIRST = 3
-"""Positions at the beginning of a row that are never touched."""
 
 
 @final
@@ -64,8 +62,8 @@ class SoftAugmentation(View):
         replace-type    as `replace`, among the tokens of one type that is drawn for the batch
         mask-type       as `mask`, among the tokens of one type
 
-    Never touched are the first three positions, padding and what belongs to the row and not to the text. Queries have no
-    types: they are masked. In evaluation mode nothing is exchanged.
+    Never touched are padding and what belongs to the row and not to the text (of UniXcoder's rows, the first three
+    tokens). Queries have no types: they are masked. In evaluation mode nothing is exchanged.
 
     Takes `code` and `query` (B, L) int64 with `code_kinds` and `query_kinds` (B, L), the id of each token's type, of a
     query the mask's, and the padding's where a token may not be touched; `mask`, `padding` and `vocabulary` (), ids and
@@ -125,11 +123,11 @@ class SoftAugmentation(View):
             operator = self.operators[int(torch.randint(len(self.operators), ()))]
         masked = self.queries == "always" or operator == "mask"
         return {
-            "code-augmented": self.apply(operator, flow, "code"),
-            "query-augmented": self.apply("mask", flow, "query") if masked else flow["query"],
+            "code-augmented": self.exchanged(operator, flow, "code"),
+            "query-augmented": self.exchanged("mask", flow, "query") if masked else flow["query"],
         }
 
-    def apply(
+    def exchanged(
         self, operator: Operator, flow: Flow, name: str, draws: Draws | None = None, kind: int | None = None
     ) -> Tensor:
         """One operator on the rows of one name, (B, L).
@@ -141,7 +139,6 @@ class SoftAugmentation(View):
         """
         ids = flow[name]
         ordinary = flow[f"{name}_kinds"] != flow["padding"]
-        ordinary = ordinary & (torch.arange(ids.shape[1], device=ids.device) >= FIRST)
         kinds = flow[f"{name}_kinds"] if self.types == "leaves" else ids
         if operator.endswith("-type"):
             chosen = self._kind(flow[f"{name}_kinds"][ordinary]) if kind is None else kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import final
 
@@ -46,11 +47,55 @@ class Network(nn.Module):
         x = self.table(ids) + self.positions(torch.arange(ids.shape[1], device=ids.device))
         for layer in self.layers:
             x = layer(x, src_key_padding_mask=~there)
-        return (share.to(x.dtype)[:, None, :] @ self.norm(x))[:, 0]
+        found: Tensor = (share.to(x.dtype)[:, None, :] @ self.norm(x))[:, 0]
+        return found
+
+
+class Pooling(Encoder):
+    """z = v / |v|, v the mean over a row's tokens of what a network makes of them; one table for each view.
+
+    Args:
+        views: the inputs, token ids; the first is the one that is embedded in evaluation.
+        columns: further inputs that the tables carry as columns.
+
+    Raises:
+        ValueError: for no view or one twice.
+    """
+
+    def __init__(self, views: Sequence[str], columns: Sequence[str]):
+        super().__init__()
+        if not views or len(set(views)) < len(views):
+            raise ValueError(f"views must hold at least one name and none twice, not {list(views)}.")
+        self.views, self.embedding, self.columns = tuple(views), views[0], tuple(columns)
+        self.needs = (*self.views, "sample", "padding", "vocabulary", *self.columns)
+        carried = ("z", "sample", "view", *self.columns)
+        self.gives = tuple(n for view in self.views for n in (view, *(f"{view}.{name}" for name in carried)))
+
+    @abstractmethod
+    def pooled(self, ids: Tensor, padding: Tensor, view: str) -> Tensor:
+        """v of rows of ids, (n, d) from (n, L)."""
+
+    def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
+        """A table for each view."""
+        return {view: self._table(flow, view) for view in self.views}
+
+    def embed(self, flow: Flow) -> Embeddings:
+        """The first view alone."""
+        return self._table(flow, self.views[0])
+
+    def _table(self, flow: Flow, view: str) -> Embeddings:
+        ids = flow[view]
+        if ids.dim() != 2 or ids.dtype.is_floating_point:
+            raise ValueError(
+                f"The view '{view}' must hold token ids, (n, length), not {tuple(ids.shape)}, {ids.dtype}."
+            )
+        z = functional.normalize(self.pooled(ids, flow["padding"], view), dim=1)
+        known = {name: torch.as_tensor(flow[name]) for name in ("sample", *self.columns)}
+        return Embeddings.of(z, **known).with_columns(view=view)
 
 
 @final
-class TokenEncoder(Encoder):
+class TokenEncoder(Pooling):
     """z = v / |v|, v = mean over a row's tokens t of h_t; code and query share all parameters.
 
     With `layers = 0` the h_t are vectors of a table, which is what trains to a useful search in a minute on a CPU; with
@@ -86,9 +131,7 @@ class TokenEncoder(Encoder):
         columns: Sequence[str] = ("group",),
         together: bool = True,
     ):
-        super().__init__()
-        if not views or len(set(views)) < len(views):
-            raise ValueError(f"views must hold at least one name and none twice, not {list(views)}.")
+        super().__init__(views, columns)
         if size < 1 or layers < 0 or length < 1 or heads < 1 or (layers and size % heads):
             raise ValueError(
                 f"size = {size} must be positive and, with layers, a multiple of heads = {heads}; layers = {layers} "
@@ -96,11 +139,8 @@ class TokenEncoder(Encoder):
             )
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout = {dropout} must be from 0 to less than 1.")
-        self.views, self.embedding, self.columns, self.together = tuple(views), views[0], tuple(columns), together
-        self.size, self.layers, self.heads, self.dropout, self.length = size, layers, heads, dropout, length
-        self.needs = (*self.views, "sample", "padding", "vocabulary", *self.columns)
-        carried = ("z", "sample", "view", *self.columns)
-        self.gives = tuple(n for view in self.views for n in (view, *(f"{view}.{name}" for name in carried)))
+        self.together, self.size, self.layers, self.heads = together, size, layers, heads
+        self.dropout, self.length = dropout, length
         self.networks: nn.ModuleDict
 
     def prepare(self, flow: Flow) -> None:
@@ -113,24 +153,12 @@ class TokenEncoder(Encoder):
                 self.networks[view] = Network(int(flow["vocabulary"]), *settings)
                 self.networks[view].load_state_dict(first.state_dict())
 
-    def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
-        """A table for each view."""
-        return {view: self._table(flow, view) for view in self.views}
-
-    def embed(self, flow: Flow) -> Embeddings:
-        """The first view alone."""
-        return self._table(flow, self.views[0])
-
-    def _table(self, flow: Flow, view: str) -> Embeddings:
-        ids = flow[view]
-        if ids.dim() != 2 or ids.dtype.is_floating_point:
-            raise ValueError(f"The view '{view}' must hold token ids, (n, length), not {tuple(ids.shape)}, {ids.dtype}.")
+    def pooled(self, ids: Tensor, padding: Tensor, view: str) -> Tensor:
+        """v of rows of ids."""
         if self.layers and ids.shape[1] > self.length:
             raise ValueError(
                 f"The view '{view}' has rows of {ids.shape[1]} tokens, but the encoder has positions for "
                 f"{self.length}: set encoder.length, or shorten the rows in [data]."
             )
-        network = self.networks["shared" if self.together else view]
-        z = functional.normalize(network(ids, flow["padding"]), dim=1)
-        known = {name: torch.as_tensor(flow[name]) for name in ("sample", *self.columns)}
-        return Embeddings.of(z, **known).with_columns(view=view)
+        found: Tensor = self.networks["shared" if self.together else view](ids, padding)
+        return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import final
 
-from contrast_core.embeddings import Embeddings, cat
+from contrast_core.embeddings import cat
 from contrast_core.interfaces import Flow, Memory, PairSampler
 from contrast_core.pairs import Pairs
 from contrast_core.relations import same, where

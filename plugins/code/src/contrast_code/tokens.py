@@ -19,7 +19,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from contrast_code.languages import ALL_KINDS, Leaf
 
 Ids = NDArray[np.int64]
-START, PAD, END, MASK = "<s>", "<pad>", "</s>", "<mask>"
+PAD, MASK = "<pad>", "<mask>"
 FITTED, KEY = "fitted.safetensors", "tokens"
 """Where a run folder keeps the tokens: an array of bytes of one JSON text."""
 CHUNK = 4096
@@ -94,6 +94,16 @@ class Ragged:
         found[inside] = self.values[(start[:, None] + places)[inside]]
         return found
 
+    def counted(self, items: Ids, size: int) -> Any:
+        """How often each of `size` values is in some rows, (n, size), sparse."""
+        from scipy.sparse import coo_array
+
+        lengths = self.bounds[items + 1] - self.bounds[items]
+        row = np.repeat(np.arange(len(items)), lengths)
+        within = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        column = self.values[np.repeat(self.bounds[items], lengths) + within]
+        return coo_array((np.ones(len(row)), (row, column)), shape=(len(items), size)).tocsr()
+
 
 @final
 @frozen(eq=False)
@@ -131,7 +141,7 @@ class Tokens:
         self,
         tokenizer: Tokenizer,
         *,
-        prefix: Sequence[str] = (START,),
+        prefix: Sequence[str] = (),
         suffix: Sequence[str] = (),
         code_length: int = 128,
         query_length: int = 32,
@@ -257,7 +267,9 @@ class Tokens:
             return cls.loaded(file.get_tensor(KEY).tobytes())
 
 
-def trained(snippets: Sequence[Snippet], queries: Sequence[str], size: int, **settings: Any) -> Tokens:
+def trained(
+    snippets: Sequence[Snippet], queries: Sequence[str], size: int, code_length: int, query_length: int
+) -> Tokens:
     """Tokens with a BPE of at most `size` words, learned from code and queries.
 
     Names are split at underscores and changes of case, and everything is in lower case, so that `parseDate`,
@@ -277,10 +289,38 @@ def trained(snippets: Sequence[Snippet], queries: Sequence[str], size: int, **se
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         min_frequency=2,
-        special_tokens=[START, PAD, END, MASK],
+        special_tokens=[PAD, MASK],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     texts = [snippet.text for snippet in snippets] + list(queries)
     tokenizer.train_from_iterator(texts, trainer, length=len(texts))
-    return Tokens(tokenizer, **settings)
+    return Tokens(tokenizer, code_length=code_length, query_length=query_length)
+
+
+def of_model(name: str, prefix: Sequence[str], suffix: Sequence[str], code_length: int, query_length: int) -> Tokens:
+    """The tokens of a model of transformers, by its name on the hub or its folder.
+
+    Raises:
+        ValueError: if there is no such tokenizer, it is not one of the library tokenizers, or lacks padding or mask.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        found = AutoTokenizer.from_pretrained(name)
+        backend = found.backend_tokenizer
+    except Exception as error:
+        # Its many libraries have as many ways to fail.
+        raise ValueError(f"The tokenizer of '{name}' can't be had: {' '.join(str(error).split())[:300]}") from error
+    if found.pad_token is None or found.mask_token is None:
+        raise ValueError(f"The tokenizer of '{name}' has no padding or no mask, which rows and augmentation need.")
+    return Tokens(
+        backend,
+        prefix=prefix,
+        suffix=suffix,
+        pad=found.pad_token,
+        mask=found.mask_token,
+        reused=True,
+        code_length=code_length,
+        query_length=query_length,
+    )

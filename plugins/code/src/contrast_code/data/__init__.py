@@ -1,0 +1,1 @@
+"""Pairs of a query and the code that it asks for."""
