@@ -129,7 +129,8 @@ def _measured(folder: Path) -> list[Measured]:
 
 
 def _names(data: Data, table: Embeddings) -> list[str]:
-    return [data.names[item] for item in table["sample"].tolist()] if data.names else []
+    names = data.names
+    return [names[item] for item in table["sample"].tolist()] if names else []
 
 
 def _pairs_of_a_batch(composition: Composition) -> dict[str, Any] | None:

@@ -175,11 +175,13 @@ class Tokens:
         self.size = max(tokenizer.get_vocab_size(with_added_tokens=True), 1 + max(self.kinds))
 
     def _known(self, words: Sequence[str]) -> list[int]:
-        found = {word: self._tokenizer.token_to_id(word) for word in words}
-        for word, number in found.items():
+        found = []
+        for word in words:
+            number = self._tokenizer.token_to_id(word)
             if number is None:
                 raise ValueError(f"The tokenizer has no token '{word}'; name the one that it has in its place.")
-        return [found[word] for word in words]
+            found.append(number)
+        return found
 
     def _kinds(self, reused: bool) -> list[int]:
         """The id of each type, in the order of `ALL_KINDS`."""
@@ -202,7 +204,9 @@ class Tokens:
         ids, kinds = [], []
         for start in range(0, len(snippets), CHUNK):
             some = snippets[start : start + CHUNK]
-            for snippet, found in zip(some, self._encoded([each.text for each in some]), strict=True):
+            # Each leaf has a token at least: what is behind the last one that has room need not be looked at.
+            texts = [each.text[: each.ends[room]] if len(each.ends) > room else each.text for each in some]
+            for snippet, found in zip(some, self._encoded(texts), strict=True):
                 last = np.array([end for _, end in found.offsets[:room]], np.int32) - 1
                 leaf = np.searchsorted(snippet.ends, last, side="right")
                 ids.append([*self.prefix, *found.ids[:room], *self.suffix])
@@ -277,8 +281,8 @@ def trained(
     """
     tokenizer = Tokenizer(models.BPE())
     within = Regex(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+")
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(within, " "), normalizers.Lowercase()])  # type: ignore[assignment]
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(  # type: ignore[assignment]
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(within, " "), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(r"\s+"), "removed"),
             pre_tokenizers.Split(Regex(r"[^\W\d_]+|\d"), "isolated"),

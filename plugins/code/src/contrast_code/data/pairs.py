@@ -80,6 +80,7 @@ class CodePairs(Data):
         self._code: Rows
         self._query: Rows
         self._parts: dict[str, Tensor] = {}
+        self._names: Sequence[str] = ()
         self._group = self._language = torch.empty(0, dtype=torch.int64)
 
     @abstractmethod
@@ -100,6 +101,7 @@ class CodePairs(Data):
                 )
         self._group = torch.from_numpy(groups(self.pairs))
         self._language = torch.tensor([LANGUAGES.index(pair.language) for pair in self.pairs])
+        self._names = [f"{pair.name} ({pair.file})" for pair in self.pairs]
         self._tokenise(None)
 
     def _tokenise(self, tokens: Tokens | None) -> None:
@@ -205,7 +207,7 @@ class CodePairs(Data):
     @property
     def names(self) -> Sequence[str]:
         """The functions' names with their files."""
-        return [f"{pair.name} ({pair.file})" for pair in self.pairs]
+        return self._names
 
     @property
     def splits(self) -> Mapping[str, Split]:
