@@ -3,7 +3,7 @@
     python plugins/code/benchmarks/evidence.py --out docs/evidence/cocosoda.md
 
 In-batch InfoNCE, then the momentum encoder and its queues, the two terms within a modality, and soft augmentation,
-which makes it CoCoSoDa; all with the same network, data, batches, steps and rates, and nothing is tuned. Three settings:
+which makes it CoCoSoDa; all with the same network, data, batches, steps and rates; nothing is tuned. Three settings:
 files apart, the same without the function's own name in its code, and searching a library that was not trained on. A
 seed is that of the training; split and test queries are the same for all. Beside them TF-IDF and BM25, which learn
 nothing.
@@ -107,10 +107,8 @@ def table(rows: list[dict[str, Any]], command: str) -> str:
     for setting in dict.fromkeys(row["setting"] for row in rows):
         some = [row for row in rows if row["setting"] == setting]
         lines += [f"**{setting}.** {some[0]['pairs']}. {some[0]['steps']} steps.", ""]
-        lines += [
-            "| method | seeds | MRR | R@1 | R@10 | MRR, 1,000 codes | alignment | uniformity | CPU s | more than InfoNCE |",
-            "|---|---|---|---|---|---|---|---|---|---|",
-        ]
+        head = ["method", "seeds", "MRR", "R@1", "R@10", "MRR, 1,000 codes", "alignment", "uniformity", "CPU s", "more than InfoNCE"]
+        lines += [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
         for name in WORDS:
             words = next(row["words"][name] for row in some if row["words"])
             one, ten = recall(words["ranks"], 1), recall(words["ranks"], 10)

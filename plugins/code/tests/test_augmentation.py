@@ -16,7 +16,7 @@ THEIRS = {
     "mask": "mask_tokens", "replace": "replace_with_type_tokens",
     "replace-type": "replace_special_token_with_type_tokens", "mask-type": "replace_special_token_with_mask",
 }  # fmt: skip
-PADDING, MASK, WORDS = 0, 1, 50
+PADDING, MASK, WORDS = -1, 1, 50
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -38,7 +38,7 @@ def test_operators_are_those_of_the_authors_code(
     kinds = case["in_type_ids"] if operator == "replace" else ids
     view = SoftAugmentation(types="leaves" if operator == "replace" else "ids")
     flow = {
-        "code": ids, "code_kinds": kinds.masked_fill(special, told["pad"]), "padding": torch.tensor(told["pad"]),
+        "code": ids, "code_kinds": kinds.masked_fill(special, PADDING),
         "mask": torch.tensor(told["mask_id"]), "vocabulary": torch.tensor(told["vocab"]),
     }  # fmt: skip
     made = view.exchanged(operator, flow, "code", draws, int(case["in_specified_id"]))
@@ -53,7 +53,7 @@ def rows(count: int = 64, length: int = 40) -> dict[str, Tensor]:
     ids[:, 0], kinds[:, 0] = 2, PADDING
     ids[:, -5:], kinds[:, -5:] = PADDING, PADDING
     query = {"query": ids, "query_kinds": torch.where(kinds != PADDING, MASK, PADDING)}
-    return {"code": ids, "code_kinds": kinds, **query, "padding": torch.tensor(PADDING), "mask": torch.tensor(MASK),
+    return {"code": ids, "code_kinds": kinds, **query, "mask": torch.tensor(MASK),
             "vocabulary": torch.tensor(WORDS)}  # fmt: skip
 
 

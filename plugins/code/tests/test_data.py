@@ -76,8 +76,8 @@ def test_batches_hold_aligned_rows() -> None:
     assert batch["query"].shape == batch["query_kinds"].shape
     assert batch["code"].shape[1] <= 32
     assert batch["query"].shape[1] <= 12
-    assert torch.equal(batch["query_kinds"] == batch["padding"], batch["query"] == batch["padding"])
-    kinds = batch["code_kinds"][batch["code"] != batch["padding"]]
+    assert torch.equal(batch["query_kinds"] == -1, batch["query"] == -1)
+    kinds = batch["code_kinds"][batch["code"] >= 0]
     assert set(kinds.tolist()) <= set(data.tokens.kinds)
     assert int(batch["vocabulary"]) > max(data.tokens.kinds)
     assert "networkx" in data.source

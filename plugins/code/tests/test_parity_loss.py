@@ -66,7 +66,7 @@ def test_there_are_gradients_among_the_cases(golden: Callable[[str], list[Case]]
 
 def _encoder(case: Case) -> Momentum:
     told = case.meta["params"]
-    student = TokenEncoder(size=told["D"], together=False)
+    student = TokenEncoder(vocabulary=told["V"], size=told["D"], together=False)
     reads = {"code": "code-augmented", "query": "query-augmented"}
     encoder = Momentum(student, momentum=told["momentum"], reads=reads)
     encoder.prepare(_flow(case, 0))
@@ -94,6 +94,6 @@ def _flow(case: Case, step: int) -> dict[str, torch.Tensor]:
     }  # fmt: skip
     items = torch.arange(told["B"]) + step * told["B"]
     return {
-        **{name: case[key] for name, key in ids.items()},
-        "sample": items, "group": items, "padding": torch.tensor(told["pad_id"]), "vocabulary": torch.tensor(told["V"]),
+        **{name: case[key].masked_fill(case[key] == told["pad_id"], -1) for name, key in ids.items()},
+        "sample": items, "group": items,
     }  # fmt: skip

@@ -24,18 +24,16 @@ TOKENS = trained(SNIPPETS, QUERIES, 320, code_length=12, query_length=6)
 
 def test_names_are_split_and_lower_case() -> None:
     """So that a word of a query is the same token in a name of code."""
-    one, two = (TOKENS.text(TOKENS.query_rows([text]).ids.padded(fill=TOKENS.pad)[0]) for text in ("parse", "Parse"))
+    one, two = (TOKENS.text(TOKENS.query_rows([text]).ids.padded()[0]) for text in ("parse", "Parse"))
     assert one == two
-    assert (
-        TOKENS.text(TOKENS.code_rows([leaves("parseTime", "python")]).ids.padded(fill=TOKENS.pad)[0])[: len(one)] == one
-    )
+    assert TOKENS.text(TOKENS.code_rows([leaves("parseTime", "python")]).ids.padded()[0])[: len(one)] == one
 
 
 def test_each_token_has_the_type_of_its_leaf() -> None:
     """Position by position, over all pieces of a leaf."""
     code = leaves("xyz_q = 12", "python")
     rows = TOKENS.code_rows([code])
-    kinds = [ALL_KINDS[TOKENS.kinds.index(kind)] for kind in rows.kinds.padded(fill=TOKENS.pad)[0].tolist()]
+    kinds = [ALL_KINDS[TOKENS.kinds.index(kind)] for kind in rows.kinds.padded()[0].tolist()]
     pieces = [len(TOKENS.code_rows([[leaf]]).ids.values) for leaf in code]
     assert kinds == ["identifier"] * pieces[0] + ["operator"] * pieces[1] + ["integer"] * pieces[2]
 
@@ -43,9 +41,9 @@ def test_each_token_has_the_type_of_its_leaf() -> None:
 def test_rows_are_cut_off_and_padded() -> None:
     """Code and queries at their own lengths; a longer text gives the same row as its beginning."""
     rows = TOKENS.code_rows([leaves(code, "python") for code in CODE] + [[]])
-    assert rows.ids.padded(fill=TOKENS.pad).shape == (3, 12)
-    assert (rows.ids.padded(np.array([2]), fill=TOKENS.pad) == TOKENS.pad).all()
-    assert TOKENS.query_rows(QUERIES).ids.padded(fill=TOKENS.pad).shape == (2, 6)
+    assert rows.ids.padded().shape == (3, 12)
+    assert (rows.ids.padded(np.array([2])) == -1).all()
+    assert TOKENS.query_rows(QUERIES).ids.padded().shape == (2, 6)
     long = Snippet.of(leaves(CODE[0] + "\n    # more\n    x = 1" * 50, "python"))
     assert np.array_equal(TOKENS.snippet_rows([long]).ids.values, TOKENS.snippet_rows([SNIPPETS[0]]).ids.values)
 
@@ -53,9 +51,9 @@ def test_rows_are_cut_off_and_padded() -> None:
 def test_a_frame_is_around_each_row_and_has_no_type() -> None:
     """As UniXcoder's beginning, which augmentation does not touch."""
     framed = Tokens.loaded(TOKENS.dumped().replace(b'"prefix": []', b'"prefix": ["<mask>"]'))
-    ids, kinds = (rows.padded(fill=framed.pad)[0] for rows in vars_of(framed))
+    ids, kinds = (rows.padded()[0] for rows in vars_of(framed))
     assert ids[0] == framed.mask
-    assert kinds[0] == framed.pad
+    assert kinds[0] == -1
 
 
 def vars_of(tokens: Tokens) -> tuple[Ragged, Ragged]:
@@ -80,7 +78,7 @@ def test_ragged_rows_pad_and_count(rows: list[list[int]]) -> None:
     """Against loops."""
     ragged = Ragged.of(rows)
     items = np.arange(len(rows))[::-1].copy()
-    padded, counted = ragged.padded(items, fill=77), ragged.counted(items, 10).toarray()
+    padded, counted = ragged.padded(items, 77), ragged.counted(items, 10).toarray()
     for place, item in enumerate(items):
         row = rows[item]
         assert padded[place].tolist() == row + [77] * (padded.shape[1] - len(row))
@@ -92,7 +90,8 @@ def test_a_run_folder_keeps_the_tokens_and_a_query_needs_no_torch(tmp_path: Path
     save_file({KEY: torch.frombuffer(bytearray(TOKENS.dumped()), dtype=torch.uint8)}, tmp_path / FITTED)
     program = (
         "import sys; from pathlib import Path; from contrast_code.tokens import Tokens; "
-        f"print(Tokens.of_run(Path({str(tmp_path)!r})).query_rows({QUERIES!r}).ids.values.tolist(), 'torch' in sys.modules)"
+        f"found = Tokens.of_run(Path({str(tmp_path)!r})).query_rows({QUERIES!r}).ids.values.tolist(); "
+        "print(found, 'torch' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert told.strip() == f"{TOKENS.query_rows(QUERIES).ids.values.tolist()} False"

@@ -66,7 +66,7 @@ class SoftAugmentation(View):
     tokens). Queries have no types: they are masked. In evaluation mode nothing is exchanged.
 
     Takes `code` and `query` (B, L) int64 with `code_kinds` and `query_kinds` (B, L), the id of each token's type, of a
-    query the mask's, and the padding's where a token may not be touched; `mask`, `padding` and `vocabulary` (), ids and
+    query the mask's, and -1 where a token may not be touched; `mask` and `vocabulary` (), the mask's id and
     how many there are. Gives `code-augmented` and `query-augmented`.
 
     Args:
@@ -89,7 +89,7 @@ class SoftAugmentation(View):
     """
 
     gives = ("code-augmented", "query-augmented")
-    needs = ("code", "code_kinds", "query", "query_kinds", "mask", "padding", "vocabulary")
+    needs = ("code", "code_kinds", "query", "query_kinds", "mask", "vocabulary")
     steps: Tensor
 
     def __init__(
@@ -138,7 +138,7 @@ class SoftAugmentation(View):
             kind: the id of the one type, for the operators that have one; left out, it is drawn.
         """
         ids = flow[name]
-        ordinary = flow[f"{name}_kinds"] != flow["padding"]
+        ordinary = flow[f"{name}_kinds"] >= 0
         kinds = flow[f"{name}_kinds"] if self.types == "leaves" else ids
         if operator.endswith("-type"):
             chosen = self._kind(flow[f"{name}_kinds"][ordinary]) if kind is None else kind

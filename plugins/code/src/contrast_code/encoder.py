@@ -16,7 +16,7 @@ from contrast_core.interfaces import Encoder, Flow
 
 @final
 class Network(nn.Module):
-    """h = layers(E x [+ P]), then the mean over the row's tokens, (B, d) from ids (B, L); padding does not count.
+    """h = layers(E x [+ P]), then the mean over the row's tokens, (B, d) from ids (B, L); padding, -1, does not count.
 
     Weights by name: `table.weight` (vocabulary, d); with layers also `positions.weight` (length, d), `norm.*` and
     `layers.NUMBER.*` of torch's `TransformerEncoderLayer` (norm first, GELU, 4 d inside).
@@ -36,9 +36,10 @@ class Network(nn.Module):
         self.positions = nn.Embedding(length, size) if layers else None
         self.norm = nn.LayerNorm(size) if layers else None
 
-    def forward(self, ids: Tensor, padding: Tensor) -> Tensor:
+    def forward(self, ids: Tensor) -> Tensor:
         """Vectors of rows."""
-        there = ids != padding
+        there = ids >= 0
+        ids = ids.clamp(min=0)
         share = there / there.sum(1, keepdim=True).clamp(min=1)
         if self.positions is None or self.norm is None:
             # Exactly the mean, without a vector for each token in memory.
@@ -67,12 +68,12 @@ class Pooling(Encoder):
         if not views or len(set(views)) < len(views):
             raise ValueError(f"views must hold at least one name and none twice, not {list(views)}.")
         self.views, self.embedding, self.columns = tuple(views), views[0], tuple(columns)
-        self.needs = (*self.views, "sample", "padding", "vocabulary", *self.columns)
+        self.needs = (*self.views, "sample", *self.columns)
         carried = ("z", "sample", "view", *self.columns)
         self.gives = tuple(n for view in self.views for n in (view, *(f"{view}.{name}" for name in carried)))
 
     @abstractmethod
-    def pooled(self, ids: Tensor, padding: Tensor, view: str) -> Tensor:
+    def pooled(self, ids: Tensor, view: str) -> Tensor:
         """v of rows of ids, (n, d) from (n, L)."""
 
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
@@ -89,7 +90,7 @@ class Pooling(Encoder):
             raise ValueError(
                 f"The view '{view}' must hold token ids, (n, length), not {tuple(ids.shape)}, {ids.dtype}."
             )
-        z = functional.normalize(self.pooled(ids, flow["padding"], view), dim=1)
+        z = functional.normalize(self.pooled(ids, view), dim=1)
         known = {name: torch.as_tensor(flow[name]) for name in ("sample", *self.columns)}
         return Embeddings.of(z, **known).with_columns(view=view)
 
@@ -101,12 +102,12 @@ class TokenEncoder(Pooling):
     With `layers = 0` the h_t are vectors of a table, which is what trains to a useful search in a minute on a CPU; with
     more they come out of a transformer over table and positions.
 
-    Takes views of token ids, (B, L) int64, and `padding` () and `vocabulary` (), the padding's id and how many ids
-    there are. Gives a table for each view under its name: field z (B, size), of length one; columns `sample`, `view`
-    and those of `columns`.
+    Takes views of token ids, (B, L) int64, -1 for padding. Gives a table for each view under its name: field z
+    (B, size), of length one; columns `sample`, `view` and those of `columns`.
 
     Args:
         views: the inputs; the first is the one that is embedded in evaluation.
+        vocabulary: rows of the table, as many as there are ids or more.
         size: d.
         layers, heads, dropout: of the transformer.
         length: most tokens of a row, where there are layers, for their positions.
@@ -123,6 +124,7 @@ class TokenEncoder(Pooling):
     def __init__(
         self,
         views: Sequence[str] = ("code", "query"),
+        vocabulary: int = 8192,
         size: int = 128,
         layers: int = 0,
         heads: int = 4,
@@ -140,25 +142,30 @@ class TokenEncoder(Pooling):
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout = {dropout} must be from 0 to less than 1.")
         self.together, self.size, self.layers, self.heads = together, size, layers, heads
-        self.dropout, self.length = dropout, length
+        self.dropout, self.length, self.vocabulary = dropout, length, vocabulary
         self.networks: nn.ModuleDict
 
     def prepare(self, flow: Flow) -> None:
         """Build the network for the vocabulary."""
         settings = (self.size, self.layers, self.heads, self.length, self.dropout)
-        first = Network(int(flow["vocabulary"]), *settings)
+        first = Network(self.vocabulary, *settings)
         self.networks = nn.ModuleDict({"shared": first} if self.together else {})
         if not self.together:
             for view in self.views:
-                self.networks[view] = Network(int(flow["vocabulary"]), *settings)
+                self.networks[view] = Network(self.vocabulary, *settings)
                 self.networks[view].load_state_dict(first.state_dict())
 
-    def pooled(self, ids: Tensor, padding: Tensor, view: str) -> Tensor:
+    def pooled(self, ids: Tensor, view: str) -> Tensor:
         """v of rows of ids."""
+        if ids.numel() and int(ids.max()) >= self.vocabulary:
+            raise ValueError(
+                f"The view '{view}' holds the token id {int(ids.max())}, but the encoder has {self.vocabulary} rows: "
+                "set encoder.vocabulary, in core/momentum encoder.encoder.vocabulary, to more than data.vocabulary."
+            )
         if self.layers and ids.shape[1] > self.length:
             raise ValueError(
                 f"The view '{view}' has rows of {ids.shape[1]} tokens, but the encoder has positions for "
                 f"{self.length}: set encoder.length, or shorten the rows in [data]."
             )
-        found: Tensor = self.networks["shared" if self.together else view](ids, padding)
+        found: Tensor = self.networks["shared" if self.together else view](ids)
         return found

@@ -8,6 +8,8 @@ from typing import Any, final
 from torch import Tensor
 
 from contrast_code.encoder import Pooling
+from contrast_code.languages import ALL_KINDS
+from contrast_core.interfaces import Flow
 
 
 @final
@@ -15,7 +17,7 @@ class Pretrained(Pooling):
     """z = v / |v|, v = the mean of a transformer's last hidden states over a row's tokens; code and query share it.
 
     Any encoder of transformers: microsoft/unixcoder-base, codebert-base, graphcodebert-base, ... The types of leaves
-    get rows of their own in its embedding matrix where they are no words of its vocabulary yet. The data need the same
+    get rows of their own in its embedding matrix. The data need the same
     name as `tokenizer`, and the beginning and end that the model was trained with: for UniXcoder
     `prefix = ["<s>", "<encoder-only>", "</s>"]`, `suffix = ["</s>"]`; for the others `["<s>"]` and `["</s>"]`.
 
@@ -45,7 +47,7 @@ class Pretrained(Pooling):
         super().__init__(views, columns)
         self.name, self.checkpointing = model, checkpointing
 
-    def prepare(self, flow: Any) -> None:
+    def prepare(self, flow: Flow) -> None:
         """Load the model, with a row for each type of leaf."""
         from transformers import AutoModel
 
@@ -56,23 +58,22 @@ class Pretrained(Pooling):
             # Its many libraries have as many ways to fail.
             reason = " ".join(str(error).split())[:300]
             raise ValueError(f"The model '{self.name}' can't be had: {reason}") from error
-        size = int(flow["vocabulary"])
-        if size > found.get_input_embeddings().num_embeddings:
-            found.resize_token_embeddings(size)
+        # Where names of types are words of the vocabulary, some of these rows stay unused.
+        found.resize_token_embeddings(found.get_input_embeddings().num_embeddings + len(ALL_KINDS))
         if self.checkpointing:
             found.gradient_checkpointing_enable()
         self.model = found
         # RoBERTa's positions begin behind the padding's.
         self.limit = int(found.config.max_position_embeddings) - (2 if "roberta" in found.config.model_type else 0)
 
-    def pooled(self, ids: Tensor, padding: Tensor, view: str) -> Tensor:
+    def pooled(self, ids: Tensor, view: str) -> Tensor:
         """v of rows of ids."""
         if ids.shape[1] > self.limit:
             raise ValueError(
                 f"The view '{view}' has rows of {ids.shape[1]} tokens, but {self.name} takes at most {self.limit}: "
                 "shorten them in [data]."
             )
-        there = (ids != padding).long()
-        hidden: Tensor = self.model(input_ids=ids, attention_mask=there).last_hidden_state
+        there = (ids >= 0).long()
+        hidden: Tensor = self.model(input_ids=ids.clamp(min=0), attention_mask=there).last_hidden_state
         share = there / there.sum(1, keepdim=True).clamp(min=1)
         return (share.to(hidden.dtype)[:, None, :] @ hidden)[:, 0]

@@ -19,8 +19,10 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from contrast_code.languages import ALL_KINDS, Leaf
 
 Ids = NDArray[np.int64]
-PAD, MASK = "<pad>", "<mask>"
-FITTED, KEY = "fitted.safetensors", "tokens"
+MASK = "<mask>"
+PADDING = -1
+"""Stands in a row behind its last token, and as the type of tokens that belong to the row and not to the text."""
+FITTED, KEY = "data.safetensors", "tokens"
 """Where a run folder keeps the tokens: an array of bytes of one JSON text."""
 CHUNK = 4096
 """Texts that are tokenised at a time."""
@@ -84,7 +86,7 @@ class Ragged:
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
-    def padded(self, items: Ids | None = None, *, fill: int) -> Ids:
+    def padded(self, items: Ids | None = None, fill: int = PADDING) -> Ids:
         """Some rows (by default all), (n, length of the longest of them)."""
         chosen = np.arange(len(self)) if items is None else items
         start, lengths = self.bounds[chosen], self.bounds[chosen + 1] - self.bounds[chosen]
@@ -112,7 +114,7 @@ class Rows:
 
     Args:
         ids: of the tokens.
-        kinds: the id that stands for a token's type; of a query, which has none, the mask's; the padding's id for
+        kinds: the id that stands for a token's type; of a query, which has none, the mask's; -1 for
             tokens that belong to the row and not to the text.
     """
 
@@ -130,7 +132,7 @@ class Tokens:
         tokenizer: of the library tokenizers.
         prefix, suffix: tokens that every row begins and ends with.
         code_length, query_length: most tokens of a row, with prefix and suffix.
-        pad, mask: their tokens.
+        mask: the token of the mask.
         reused: whether a type whose name is in the vocabulary has that word's id, as in the authors' code.
 
     Raises:
@@ -145,7 +147,6 @@ class Tokens:
         suffix: Sequence[str] = (),
         code_length: int = 128,
         query_length: int = 32,
-        pad: str = PAD,
         mask: str = MASK,
         reused: bool = False,
     ):
@@ -159,7 +160,6 @@ class Tokens:
             "suffix": list(suffix),
             "code_length": code_length,
             "query_length": query_length,
-            "pad": pad,
             "mask": mask,
             "reused": reused,
         }
@@ -170,7 +170,7 @@ class Tokens:
         self._tokenizer = tokenizer
         self.code_length, self.query_length = code_length, query_length
         self.prefix, self.suffix = self._known(prefix), self._known(suffix)
-        self.pad, self.mask = self._known([pad, mask])
+        (self.mask,) = self._known([mask])
         self.kinds = self._kinds(reused)
         self.size = max(tokenizer.get_vocab_size(with_added_tokens=True), 1 + max(self.kinds))
 
@@ -229,7 +229,7 @@ class Tokens:
         return self._tokenizer.encode_batch(texts, add_special_tokens=False)
 
     def _framed(self, own: NDArray[np.int32]) -> NDArray[np.int32]:
-        outside = [self.pad] * len(self.prefix), [self.pad] * len(self.suffix)
+        outside = [PADDING] * len(self.prefix), [PADDING] * len(self.suffix)
         return np.concatenate([np.array(outside[0], np.int32), own, np.array(outside[1], np.int32)])
 
     def text(self, ids: Iterable[int]) -> list[str]:
@@ -293,7 +293,7 @@ def trained(
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         min_frequency=2,
-        special_tokens=[PAD, MASK],
+        special_tokens=[MASK],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -306,7 +306,7 @@ def of_model(name: str, prefix: Sequence[str], suffix: Sequence[str], code_lengt
     """The tokens of a model of transformers, by its name on the hub or its folder.
 
     Raises:
-        ValueError: if there is no such tokenizer, it is not one of the library tokenizers, or lacks padding or mask.
+        ValueError: if there is no such tokenizer, it is not one of the library tokenizers, or has no mask.
     """
     from transformers import AutoTokenizer
 
@@ -316,13 +316,12 @@ def of_model(name: str, prefix: Sequence[str], suffix: Sequence[str], code_lengt
     except Exception as error:
         # Its many libraries have as many ways to fail.
         raise ValueError(f"The tokenizer of '{name}' can't be had: {' '.join(str(error).split())[:300]}") from error
-    if found.pad_token is None or found.mask_token is None:
-        raise ValueError(f"The tokenizer of '{name}' has no padding or no mask, which rows and augmentation need.")
+    if found.mask_token is None:
+        raise ValueError(f"The tokenizer of '{name}' has no mask, which augmentation needs.")
     return Tokens(
         backend,
         prefix=prefix,
         suffix=suffix,
-        pad=found.pad_token,
         mask=found.mask_token,
         reused=True,
         code_length=code_length,

@@ -20,9 +20,9 @@ from contrast_core.interfaces import Data, Flow, Split
 class CodePairs(Data):
     """Pairs of a query and code, as rows of token ids.
 
-    A batch of B items holds `code` and `query`, (B, L) int64 each with padding up to the longest row, and `code_kinds`,
-    `query_kinds` of the same shapes (see `contrast_code.augmentation.SoftAugmentation`); `padding`, `mask` and
-    `vocabulary` (), two ids and how many there are; `sample` and `group` (B,) int64: items of one group have the same
+    A batch of B items holds `code` and `query`, (B, L) int64 each with -1 behind shorter rows, and `code_kinds`,
+    `query_kinds` of the same shapes (see `contrast_code.augmentation.SoftAugmentation`); `mask` and `vocabulary` (),
+    the mask's id and how many there are; `sample` and `group` (B,) int64: items of one group have the same
     code or the same query, and are no negatives of each other.
 
     The BPE is learned from the training items, unless `tokenizer` names a model's.
@@ -47,7 +47,7 @@ class CodePairs(Data):
     Paper: Shi et al., CoCoSoDa, ICSE 2023, arXiv 2204.03293; Husain et al., CodeSearchNet Challenge, arXiv 1909.09436.
     """
 
-    gives = ("code", "code_kinds", "query", "query_kinds", "padding", "mask", "vocabulary", "sample", "group")
+    gives = ("code", "code_kinds", "query", "query_kinds", "mask", "vocabulary", "sample", "group")
 
     def __init__(
         self,
@@ -150,14 +150,13 @@ class CodePairs(Data):
 
     def batch(self, items: Tensor) -> Flow:
         """The items' rows."""
-        chosen, pad = items.numpy(), self.tokens.pad
+        chosen = items.numpy()
         rows = {
             "code": self._code.ids, "code_kinds": self._code.kinds, "query": self._query.ids,
             "query_kinds": self._query.kinds,
         }  # fmt: skip
         return {
-            **{name: torch.from_numpy(ragged.padded(chosen, fill=pad)) for name, ragged in rows.items()},
-            "padding": torch.tensor(pad),
+            **{name: torch.from_numpy(ragged.padded(chosen)) for name, ragged in rows.items()},
             "mask": torch.tensor(self.tokens.mask),
             "vocabulary": torch.tensor(self.tokens.size),
             "sample": items,
