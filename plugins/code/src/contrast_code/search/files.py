@@ -1,20 +1,15 @@
 """Which files of a repository are searched, and why the others are not."""
 
+from __future__ import annotations
+
 import os
 from collections import Counter
 from pathlib import Path
 from typing import Final, final
 
+from contrast_code.languages import language_of
+
 LARGEST: Final = 1_000_000
-LANGUAGES: Final = {
-    ".py": "python",
-    ".java": "java",
-    ".js": "javascript",
-    ".mjs": "javascript",
-    ".go": "go",
-    ".rb": "ruby",
-    ".php": "php",
-}
 SKIPPED_FOLDERS: Final = frozenset({"node_modules", "vendor", "build", "dist", "site-packages", "__pycache__"})
 
 
@@ -51,7 +46,7 @@ class SourceFiles:
 
 
 def _reason(path: Path) -> str | None:
-    if path.suffix not in LANGUAGES:
+    if language_of(path) is None:
         return "language without grammar"
     if not path.is_file():
         return "not a plain file"

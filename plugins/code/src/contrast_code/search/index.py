@@ -1,8 +1,10 @@
 """Brings an index up to date: only changed files are embedded again, deleted ones leave."""
 
+from __future__ import annotations
+
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias, final
@@ -11,19 +13,20 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from contrast_code.search.files import LANGUAGES, SourceFiles, decoded
+from contrast_code.languages import functions, language_of
+from contrast_code.search.files import SourceFiles, decoded
 from contrast_code.search.store import Entry, Function, Store
 
-Functions: TypeAlias = Callable[[str, str], Sequence[tuple[Function, str]]]
-"""From a text and its language to its functions, each with its code."""
-Embed: TypeAlias = Callable[[Sequence[str]], NDArray[np.float32]]
-"""From n texts of code to embeddings (n, d)."""
+Embed: TypeAlias = Callable[[Sequence[str], Sequence[str]], NDArray[np.float32]]
+"""From n codes and their languages to embeddings (n, d)."""
+Watch: TypeAlias = Callable[[Sequence[str]], Iterable[str]]
+"""Hands on the paths, and may show how far it got."""
 
 
 @final
 @dataclass(frozen=True)
 class Updated:
-    """The index's entries, how many files were embedded in this update, and the count of skipped files by reason."""
+    """The index's entries, how many files were embedded in this update, and what was skipped or odd, by reason."""
 
     entries: dict[str, Entry]
     embedded: int
@@ -31,9 +34,24 @@ class Updated:
 
 
 def update(
-    root: Path, store: Store, run: str, functions: Functions, embed: Embed, *, every: int = 64, rebuild: bool = False
+    root: Path,
+    store: Store,
+    run: str,
+    embed: Embed,
+    *,
+    every: int = 64,
+    rebuild: bool = False,
+    watch: Watch = iter,
 ) -> Updated:
     """Indexes the functions under `root`, and saves after every `every` embedded files, so a killed update goes on.
+
+    Args:
+        root: the folder of the repository; store: where the index is.
+        run: the run that embeds; entries of another run are made anew.
+        embed: embeds codes.
+        every: files that are embedded and saved at a time.
+        rebuild: embed unchanged files too; until then their old entries stay.
+        watch: shows progress.
 
     Raises:
         FileNotFoundError: if `root` doesn't exist.
@@ -43,7 +61,7 @@ def update(
     store.folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(store.folder / "lock", timeout=0):
-            return _update(root, sources, store, run, functions, embed, every, rebuild)
+            return _update(root, sources, store, run, embed, every, rebuild, watch)
     except Timeout as error:
         raise RuntimeError(f"Another process is indexing into {store.folder}. Wait until it ends.") from error
 
@@ -53,20 +71,20 @@ def _update(
     sources: SourceFiles,
     store: Store,
     run: str,
-    functions: Functions,
     embed: Embed,
     every: int,
     rebuild: bool,
+    watch: Watch,
 ) -> Updated:
-    known = {} if rebuild else store.read(run)
+    known = store.read(run)
     entries = {path: known[path] for path in sources.paths if path in known}
-    store.tidy(entries if not rebuild else {})
+    store.tidy(entries)
     skipped, embedded = Counter(sources.skipped), 0
     waiting: list[tuple[str, Entry, list[str]]] = []
-    for path in sources.paths:
+    for path in watch(sources.paths):
         try:
             state = (root / path).stat()
-            old = entries.get(path)
+            old = None if rebuild else entries.get(path)
             if old is not None and (old.size, old.changed) == (state.st_size, state.st_mtime_ns):
                 continue
             data = (root / path).read_bytes()
@@ -80,10 +98,12 @@ def _update(
             continue
         text, clean = decoded(data)
         skipped["read with replaced characters (not UTF-8)"] += not clean
-        language = LANGUAGES[Path(path).suffix]
+        language = language_of(path) or ""
         found = functions(text, language)
-        entry = Entry(state.st_size, state.st_mtime_ns, digest, language, tuple(item for item, _ in found), "", 0)
-        waiting.append((path, entry, [code for _, code in found]))
+        skipped["functions that can't be parsed whole"] += sum(each.broken for each in found)
+        places = tuple(Function(each.name, each.first, each.last) for each in found)
+        entry = Entry(state.st_size, state.st_mtime_ns, digest, language, places, "", 0)
+        waiting.append((path, entry, [each.code for each in found]))
         embedded += 1
         if len(waiting) == every:
             _save(store, run, entries, waiting, embed)
@@ -96,7 +116,8 @@ def _save(
     store: Store, run: str, entries: dict[str, Entry], waiting: list[tuple[str, Entry, list[str]]], embed: Embed
 ) -> None:
     codes = [code for _, _, several in waiting for code in several]
-    shard, start = (store.add(embed(codes)) if codes else ""), 0
+    languages = [entry.language for _, entry, several in waiting for _ in several]
+    shard, start = (store.add(embed(codes, languages)) if codes else ""), 0
     for path, entry, several in waiting:
         entries[path] = replace(entry, shard=shard if several else "", start=start)
         start += len(several)

@@ -1,5 +1,7 @@
 """The index on disk: shards that are never changed, and a manifest replaced at once."""
 
+from __future__ import annotations
+
 import json
 import os
 from dataclasses import asdict, dataclass

@@ -1,0 +1,136 @@
+"""The encoder of a trained run, for queries without torch where that is possible."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from contrast_code.languages import leaves
+from contrast_code.tokens import FITTED, Ids, Ragged, Snippet, Tokens
+
+WEIGHTS = "model.safetensors"
+TABLE = "networks.shared.table.weight"
+BATCH = 256
+"""Rows that are embedded at a time."""
+
+
+@final
+class Model:
+    """What a finished run of contrast-code embeds code and queries with.
+
+    A `code/token-encoder` without layers is a table of vectors, whose mean over a row's tokens numpy computes at once.
+    Any other encoder is loaded with torch, which takes seconds.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        ValueError: if it is no finished run of contrast-code.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        if not (folder / WEIGHTS).is_file():
+            raise ValueError(f"{folder} holds no trained model. Train one: contrast run code/cocosoda.")
+        if not (folder / FITTED).is_file():
+            raise ValueError(f"{folder} is no run of contrast-code: it keeps no tokens.")
+        try:
+            self.tokens = Tokens.of_run(folder)
+            self._table = self._alone()
+        except SafetensorError as error:
+            raise ValueError(f"The run {folder} is damaged: {error}.") from error
+        self._encoder: Any = None
+
+    @property
+    def name(self) -> str:
+        """Tells runs with other weights or tokens apart."""
+        digest = hashlib.sha256()
+        for part in (FITTED, WEIGHTS):
+            digest.update((self.folder / part).read_bytes())
+        return digest.hexdigest()
+
+    def codes(self, codes: Sequence[str], languages: Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings of codes, (n, d)."""
+        snippets = [Snippet.of(leaves(code, language)) for code, language in zip(codes, languages, strict=True)]
+        return self._embedded(self.tokens.snippet_rows(snippets).ids)
+
+    def query(self, text: str) -> NDArray[np.float32]:
+        """The embedding of a query, (d,).
+
+        Raises:
+            ValueError: if there is no word in it.
+        """
+        ids = self.tokens.query_rows([text]).ids
+        if not text.strip() or not len(ids.values):
+            raise ValueError("The query is empty: say in a few words what the code does.")
+        row: NDArray[np.float32] = self._embedded(ids)[0]
+        return row
+
+    def _embedded(self, rows: Ragged) -> NDArray[np.float32]:
+        some = [np.arange(start, min(start + BATCH, len(rows))) for start in range(0, len(rows), BATCH)]
+        found: NDArray[np.float32] = np.concatenate([self._vectors(rows.padded(items)) for items in some])
+        return found
+
+    def _vectors(self, ids: Ids) -> NDArray[np.float32]:
+        if self._table is None:
+            return self._by_torch(ids)
+        there = ids >= 0
+        weights = there / np.maximum(there.sum(1, keepdims=True), 1)
+        v = np.einsum("nl,nld->nd", weights.astype(np.float32), self._table[np.maximum(ids, 0)])
+        length = np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12)
+        unit: NDArray[np.float32] = (v / length).astype(np.float32)
+        return unit
+
+    def _alone(self) -> NDArray[np.float32] | None:
+        """The table, if the encoder is nothing else."""
+        with safe_open(str(self.folder / WEIGHTS), "numpy") as file:
+            own = [key for key in file.keys() if key.startswith("encoder.") and "teacher." not in key]  # noqa: SIM118
+            if len(own) != 1 or not own[0].endswith(TABLE):
+                return None
+            table: NDArray[np.float32] = file.get_tensor(own[0]).astype(np.float32)
+            return table
+
+    def _by_torch(self, ids: Ids) -> NDArray[np.float32]:
+        import torch
+
+        from contrast_core import load_encoder
+
+        if self._encoder is None:
+            self._encoder = load_encoder(self.folder).encoder
+        numbers = torch.arange(len(ids))
+        columns = {name: numbers for name in self._encoder.needs if name not in ("code", "query")}
+        with torch.no_grad():
+            # Code and query share the network.
+            table = self._encoder.embed({**columns, "code": torch.from_numpy(ids)})
+        vectors: NDArray[np.float32] = table.z.float().numpy()
+        return vectors
+
+
+def newest_run(folder: Path) -> Path:
+    """The finished run of contrast-code under a folder that was begun last.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    found = []
+    for about in folder.glob("**/run.json"):
+        try:
+            told = json.loads(about.read_text("utf-8"))
+        except (OSError, ValueError):
+            continue
+        ours = str(told.get("name", "")).startswith("code/") and (about.parent / FITTED).is_file()
+        if ours and told.get("status") == "finished":
+            found.append((str(told.get("started", "")), about.parent))
+    if not found:
+        raise ValueError(
+            f"There is no finished run of contrast-code under {folder.resolve()}. Train one here with "
+            "`contrast run code/cocosoda`, or say where one is: --run FOLDER."
+        )
+    return max(found)[1]

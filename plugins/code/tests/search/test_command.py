@@ -1,0 +1,146 @@
+"""The command, with a small trained run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from contrast_code.data.library import installed, library_pairs
+from contrast_code.search.cli import main
+from contrast_code.search.model import Model, newest_run
+from contrast_core import load_encoder, runs
+
+SMALL: dict[str, Any] = {
+    "data.libraries": ["networkx"], "data.limit": 200, "data.vocabulary": 600, "training.steps": 3,
+    "training.batch_size": 16, "training.threads": 1, "training.device": "cpu", "training.tensorboard": "off",
+    "memory.code-queue.size": 32, "memory.query-queue.size": 32,
+}  # fmt: skip
+SIZES = {"memory.code-queue.dimension": 16, "memory.query-queue.dimension": 16, "encoder.encoder.size": 16}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with two runs, and a small repository; the cache is there too."""
+    folder = tmp_path_factory.mktemp("work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONTRAST_CACHE", str(folder / "cache"))
+        library_pairs(installed(["networkx"]))
+        layers = {"encoder.encoder.layers": 1, "encoder.encoder.heads": 2}
+        for name, more in (("deep", layers), ("plain", {})):
+            runs.run("code/cocosoda", set={**SMALL, **SIZES, **more}, out=folder / "runs" / "code" / name)
+        repository = folder / "repository"
+        repository.mkdir()
+        (repository / "graphs.py").write_text(
+            "def shortest_path(graph, source):\n    return bfs(graph, source)\n\n\ndef add(a, b):\n    return a + b\n"
+        )
+        (repository / "Main.java").write_text("class Main {\n  int twice(int x) {\n    return 2 * x;\n  }\n}\n")
+        yield folder
+
+
+@pytest.fixture
+def told(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs the command in the folder: exit code, output, errors."""
+    monkeypatch.chdir(work)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_search_answers_with_places(told: Any) -> None:
+    """File, line and function, of the newest run, also as JSON and of one language."""
+    code, out, _ = told("search", "shortest path of a graph", "--in", "repository", "--top", "2")
+    assert code == 0
+    assert "graphs.py:1" in out
+    assert "shortest_path" in out
+    code, out, _ = told("search", "shortest path", "--in", "repository", "--json")
+    hits = json.loads(out)
+    assert len(hits) == 3
+    assert [hit["score"] for hit in hits] == sorted((hit["score"] for hit in hits), reverse=True)
+    assert {(hit["file"], hit["line"], hit["last"]) for hit in hits} == {
+        ("graphs.py", 1, 2), ("graphs.py", 5, 6), ("Main.java", 2, 4),
+    }  # fmt: skip
+    _, out, _ = told("search", "twice", "--in", "repository", "--json", "--language", "java")
+    assert [hit["name"] for hit in json.loads(out)] == ["twice"]
+
+
+def test_an_index_says_what_it_did(told: Any, work: Path) -> None:
+    """And does it once."""
+    code, out, _ = told("index", "--in", "repository", "--index", "own-index", "--rebuild")
+    assert code == 0
+    assert "3 functions of 2 files; 2 embedded now. Nothing was skipped." in out
+    assert "0 embedded now" in told("index", "--in", "repository", "--index", "own-index")[1]
+    assert (work / "own-index" / "manifest.json").exists()
+    assert "2 embedded now" in told("index", "--in", "repository", "--index", "own-index", "--run", "runs/code/deep")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["search", "  ", "--in", "repository"], "The query is empty: say in a few words what the code does."),
+        (["search", "x", "--in", "nowhere"], "There is no folder"),
+        (["search", "x", "--in", "repository/Main.java"], "is a file. Name the folder that holds it."),
+        (["search", "x", "--in", "repository", "--top", "0"], "top is 0; ask for at least 1 function."),
+        (["search", "x", "--in", "repository", "--run", "nowhere"], "holds no trained model. Train one:"),
+        (["search", "x", "--in", "cache"], "There is no function in"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(told: Any, arguments: list[str], sentence: str) -> None:
+    """With exit code 2."""
+    code, out, errors = told(*arguments)
+    assert code == 2
+    assert out == ""
+    assert sentence in errors
+
+
+def test_without_a_run_it_says_how_to_get_one(tmp_path: Path, work: Path) -> None:
+    """The newest finished one is taken otherwise."""
+    with pytest.raises(ValueError, match="contrast run code/cocosoda"):
+        newest_run(tmp_path)
+    assert newest_run(work / "runs").name == "plain"
+
+
+@pytest.mark.parametrize("name", ["plain", "deep"])
+def test_vectors_are_those_of_the_trained_encoder(work: Path, name: str) -> None:
+    """By numpy for a table alone, through torch for layers; the query as well as the code."""
+    folder = work / "runs" / "code" / name
+    model = Model(folder)
+    assert (model._table is None) == (name == "deep")
+    encoder = load_encoder(folder).encoder
+    codes = ["def f(x):\n    return x + 1", "def shortest_path(graph): pass"]
+    rows = model.tokens.code_rows([model_leaves(code) for code in codes]).ids.padded()
+    numbers = torch.arange(2)
+    with torch.no_grad():
+        z = encoder.embed({"code": torch.from_numpy(rows), "sample": numbers, "group": numbers}).z
+    assert np.abs(model.codes(codes, ["python"] * 2) - z.numpy()).max() < 1e-6
+    query = torch.from_numpy(model.tokens.query_rows(["shortest path"]).ids.padded())
+    with torch.no_grad():
+        q = encoder.embed({"code": query, "sample": numbers[:1], "group": numbers[:1]}).z[0]
+    assert np.abs(model.query("shortest path") - q.numpy()).max() < 1e-6
+
+
+def model_leaves(code: str) -> Any:
+    """The leaves of Python code."""
+    from contrast_code.languages import leaves
+
+    return leaves(code, "python")
+
+
+def test_a_search_never_imports_torch(work: Path) -> None:
+    """With the default encoder; that is why it answers at once."""
+    program = "import sys; from contrast_code.search.cli import main; main(sys.argv[1:]); print('torch' in sys.modules)"
+    arguments = ["search", "path", "--in", "repository", "--json", "--index", "fresh"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=work, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip().endswith("False")
