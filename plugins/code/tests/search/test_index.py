@@ -130,7 +130,7 @@ def test_a_killed_update_goes_on(tmp_path: Path, delay: float) -> None:
         "import sys, time; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "from test_index import embed, update, Store\n"
         "slow = lambda codes, languages: (time.sleep(0.01), embed(codes, languages))[1]\n"
-        "update(Path(sys.argv[2]), Store(Path(sys.argv[3])), 'run', functions, slow, every=1)\n"
+        "update(Path(sys.argv[2]), Store(Path(sys.argv[3])), 'run', slow, every=1)\n"
     )
     arguments = [sys.executable, "-c", script, str(Path(__file__).parent), str(root), str(tmp_path / "index")]
     process = subprocess.Popen(arguments)
