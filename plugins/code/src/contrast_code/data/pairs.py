@@ -16,7 +16,6 @@ from contrast_code.languages import LANGUAGES
 from contrast_code.tokens import KEY, Rows, Tokens, of_model, trained
 from contrast_core.interfaces import Data, Flow, Split
 
-
 PARTS = ("train", "validation", "test", "codebase")
 
 
