@@ -17,6 +17,7 @@ from contrast_code.data.installed import InstalledLibraries
 from contrast_code.data.library import installed, library_pairs
 from contrast_code.data.pairs import groups
 from contrast_code.languages import leaves
+from contrast_code.lexical import Lexical
 from contrast_code.tokens import Snippet
 
 SMALL: dict[str, Any] = {
@@ -209,8 +210,8 @@ def test_codesearchnet_is_read_in_both_layouts(tmp_path: Path) -> None:
         net(tmp_path, {"python": PYTHON, "go": GO}, {"train": 40, "valid": 4, "test": 6}), vocabulary=400
     )
     data.load()
-    split = data.splits["all"]
-    assert [len(split.train), len(split.val), len(split.test)] == [80, 8, 12]
+    for split in (data.splits["python"], data.splits["go"]):
+        assert [len(split.train), len(split.val), len(split.test)] == [40, 4, 6]
     assert all("Doc" not in each.code.text and "hm" not in each.code.text for each in data.pairs)
     assert {each.name for each in data.pairs} == {"f", "F"}
     batches = data.drawn(10, torch.Generator().manual_seed(0))
@@ -223,6 +224,28 @@ def test_codesearchnet_is_read_in_both_layouts(tmp_path: Path) -> None:
     one = CodeSearchNet(tmp_path, languages=["go"], vocabulary=400)
     one.load()
     assert one.drawn(10, torch.Generator()) is None
+    assert list(one.splits) == ["all"]
+
+
+def test_a_codebase_is_searched_and_never_asked(tmp_path: Path) -> None:
+    """All of its code is a candidate; what is the test part's own counts as found; nothing of it trains."""
+    folder = net(tmp_path, {"python": PYTHON}, {"train": 5, "valid": 2, "test": 3, "codebase": 9})
+    lines = (folder / "python" / "codebase.jsonl").read_text().splitlines()
+    bare = [
+        json.dumps({key: value for key, value in json.loads(line).items() if key != "docstring_tokens"})
+        for line in lines
+    ]
+    (folder / "python" / "codebase.jsonl").write_text("\n".join(bare))
+    data = CodeSearchNet(folder, vocabulary=400)
+    data.load()
+    split = data.splits["all"]
+    assert [len(split.train), len(split.val), len(split.test)] == [5, 2, 12]
+    batch = data.batch(split.test)
+    assert batch["asked"].sum() == 3
+    assert len(batch["group"].unique()) == 9
+    for by in Lexical(pool=None).ranks(data).values():
+        assert len(by["test"]) == 3
+        assert by["test"].max() <= 9
 
 
 def test_what_is_wrong_with_codesearchnets_files_is_said(tmp_path: Path) -> None:

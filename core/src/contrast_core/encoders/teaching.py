@@ -68,7 +68,9 @@ class Teaching(Encoder):
         return {name: table.with_columns(source="student") for name, table in self.encoder(flow).items()}
 
     def taught(self, flow: Flow) -> dict[str, Embeddings]:
-        """The teacher's tables under the names that they go on with."""
+        """The teacher's tables under the names that they go on with; where none are wanted it computes nothing."""
+        if not self.tables:
+            return {}
         with torch.no_grad():
             # A copy of the flow would read more of it than the teacher does.
             seen = ChainMap({name: flow[other] for name, other in self.reads.items()}, cast("dict[str, Any]", flow))

@@ -67,25 +67,31 @@ class Lexical(Evaluator):
         """The rank of each query's code, by method and by what the scores are called."""
         if not isinstance(data, CodePairs):
             raise ValueError("code/lexical needs pairs of query and code, as code/installed-libraries.")
-        items = data.splits["all"].test
-        if not len(items):
-            raise ValueError("There is no test item to search for.")
-        pools = {"test": len(items)}
-        if self.pool is not None and self.pool < len(items):
-            pools[f"test, pools of {self.pool:,}"] = self.pool
         found: dict[str, dict[str, Tensor]] = {"TF-IDF": {}, "BM25": {}}
-        for label, size in pools.items():
-            parts = [items[start : start + size] for start in range(0, len(items) - size + 1, size)]
-            ranked = [self._pool(*data.words(part)) for part in parts]
-            for place, name in enumerate(found):
-                found[name][label] = torch.cat([each[place] for each in ranked])
+        for split, parts in data.splits.items():
+            items, label = parts.test, "test" if len(data.splits) == 1 else f"{split} test"
+            if not len(items):
+                raise ValueError(f"There is no test item to search for in '{split}'.")
+            pools = {label: len(items)}
+            if self.pool is not None and self.pool < len(items):
+                pools[f"{label}, pools of {self.pool:,}"] = self.pool
+            for name, size in pools.items():
+                ranked = [
+                    self._pool(data, items[start : start + size]) for start in range(0, len(items) - size + 1, size)
+                ]
+                for method, each in zip(found, zip(*ranked, strict=True), strict=True):
+                    found[method][name] = torch.cat(each)
         return found
 
-    def _pool(self, queries: Any, codes: Any) -> tuple[Tensor, Tensor]:
+    def _pool(self, data: CodePairs, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Ranks of the queries of those items that have one, among the code of all of them, by both methods."""
+        (queries, codes), facts = data.words(items), data.batch(items)
+        asked = facts["asked"] != 0
+        queries, wanted, keys = queries[asked.numpy()], facts["group"][asked], facts["group"]
         weighting = TfidfTransformer().fit(codes)
         return (
-            _ranks(weighting.transform(queries), weighting.transform(codes)),
-            _ranks(sp.csr_array(queries.astype(bool).astype(float)), self._bm25(codes)),
+            _ranks(weighting.transform(queries), weighting.transform(codes), wanted, keys),
+            _ranks(sp.csr_array(queries.astype(bool).astype(float)), self._bm25(codes), wanted, keys),
         )
 
     def _bm25(self, codes: Any) -> Any:
@@ -101,11 +107,10 @@ class Lexical(Evaluator):
         return worth.tocsr()
 
 
-def _ranks(queries: Any, codes: Any) -> Tensor:
-    """The rank of row i of the codes for row i of the queries."""
-    numbers = torch.arange(queries.shape[0])
-    found = []
-    for wanted in numbers.split(BLOCK):
-        scores = (queries[wanted.numpy()] @ codes.T).toarray()
-        found.append(score_ranks(torch.from_numpy(scores), wanted, numbers))
+def _ranks(queries: Any, codes: Any, wanted: Tensor, keys: Tensor) -> Tensor:
+    """The rank of the code whose key each query wants."""
+    found = [torch.empty(0, dtype=torch.float64)]
+    for rows in torch.arange(queries.shape[0]).split(BLOCK):
+        scores = (queries[rows.numpy()] @ codes.T).toarray()
+        found.append(score_ranks(torch.from_numpy(scores), wanted[rows], keys))
     return torch.cat(found)

@@ -63,6 +63,9 @@ def contrast_manifest() -> Manifest:
         ],
         recipes=[
             _recipe("cocosoda", "CoCoSoDa on the Python code that is installed here."),
+            _recipe("cocosoda-tuned", "CoCoSoDa and then its fine-tuning by in-batch InfoNCE."),
+            _recipe("cocosoda-as-released", "The released script's settings instead of the paper's: for comparison."),
+            _recipe("cocosoda-codesearchnet", "The paper's settings on CodeSearchNet; needs data.path and a GPU."),
             _recipe("infonce", "The same with in-batch InfoNCE alone: for comparison."),
         ],
     )

@@ -14,6 +14,7 @@ from contrast_code.languages import LANGUAGES, leaves, without_comments
 from contrast_code.tokens import Snippet
 
 PARTS = {"train": "train", "valid": "validation", "test": "test"}
+CODEBASE = "codebase"
 
 
 @final
@@ -23,7 +24,8 @@ class CodeSearchNet(CodePairs):
     A folder for each language holds JSON lines: `LANGUAGE/train.jsonl`, `valid.jsonl` and `test.jsonl`, or, as in the
     original, `LANGUAGE/final/jsonl/train/*.jsonl.gz` and so on. A line has `code` (or `original_string`),
     `docstring_tokens` and `func_name`; `url`, `path` and `repo` are used where they are. Comments and docstrings are
-    taken out of the code, and its leaves come from its syntax tree.
+    taken out of the code, and its leaves come from its syntax tree. Where a language has a `codebase.jsonl`, as in
+    GraphCodeBERT's lists, all of its code is searched beside that of the test part, without its docstrings.
 
     Args:
         path: the folder.
@@ -78,7 +80,9 @@ class CodeSearchNet(CodePairs):
         if not wanted:
             raise ValueError(f"{self.path} has none of the folders {', '.join(LANGUAGES)}.")
         self._skipped = 0
-        return [pair for language in wanted for part in PARTS for pair in self._part(language, part)]
+        found = [pair for language in wanted for part in PARTS for pair in self._part(language, part)]
+        bases = [language for language in wanted if (self.path / language / f"{CODEBASE}.jsonl").is_file()]
+        return found + [pair for language in bases for pair in self._part(language, CODEBASE)]
 
     def _part(self, language: str, part: str) -> Iterator[Pair]:
         folder = self.path / language
@@ -98,17 +102,19 @@ class CodeSearchNet(CodePairs):
         try:
             told: dict[str, Any] = json.loads(line)
             text = told["code"] if "code" in told else told["original_string"]
-            query, name = " ".join(told["docstring_tokens"]), str(told["func_name"])
+            # What is only searched may come without what documents it.
+            words = [] if part == CODEBASE else told["docstring_tokens"]
+            query, name = " ".join(words), str(told["func_name"])
             code = Snippet.of(leaves(without_comments(text, language), language))
         except json.JSONDecodeError as error:
             raise ValueError(f"{where} is no JSON: {error.msg}.") from error
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{where} must have code, docstring_tokens (a list) and func_name ({error}).") from error
-        if not code.text or not query.strip():
+        if not code.text or (part != CODEBASE and not query.strip()):
             self._skipped += 1
             return None
         file, origin = str(told.get("url") or told.get("path") or where), str(told.get("repo", ""))
-        return Pair(query, code, name.rpartition(".")[2], file, language, origin, PARTS[part])
+        return Pair(query, code, name.rpartition(".")[2], file, language, origin, PARTS.get(part, part))
 
     @property
     def source(self) -> str:

@@ -16,14 +16,17 @@ from contrast_code.languages import LANGUAGES
 from contrast_code.tokens import KEY, Rows, Tokens, of_model, trained
 from contrast_core.interfaces import Data, Flow, Split
 
+PARTS = ("train", "validation", "test", "codebase")
+
 
 class CodePairs(Data):
     """Pairs of a query and code, as rows of token ids.
 
     A batch of B items holds `code` and `query`, (B, L) int64 each with -1 behind shorter rows, and `code_kinds`,
     `query_kinds` of the same shapes (see `contrast_code.augmentation.SoftAugmentation`); `mask` and `vocabulary` (),
-    the mask's id and how many there are; `sample` and `group` (B,) int64: items of one group have the same
-    code or the same query, and are no negatives of each other.
+    the mask's id and how many there are; `sample`, `group` and `asked` (B,) int64: items of one group have the same
+    code or the same query, and are no negatives of each other; an item that is not asked has no query, and is a
+    candidate alone. With several languages there is a split for each, whose queries meet its own code.
 
     The BPE is learned from the training items, unless `tokenizer` names a model's.
 
@@ -47,7 +50,7 @@ class CodePairs(Data):
     Paper: Shi et al., CoCoSoDa, ICSE 2023, arXiv 2204.03293; Husain et al., CodeSearchNet Challenge, arXiv 1909.09436.
     """
 
-    gives = ("code", "code_kinds", "query", "query_kinds", "mask", "vocabulary", "sample", "group")
+    gives = ("code", "code_kinds", "query", "query_kinds", "mask", "vocabulary", "sample", "group", "asked")
 
     def __init__(
         self,
@@ -81,7 +84,7 @@ class CodePairs(Data):
         self._query: Rows
         self._parts: dict[str, Tensor] = {}
         self._names: Sequence[str] = ()
-        self._group = self._language = torch.empty(0, dtype=torch.int64)
+        self._group = self._language = self._asked = torch.empty(0, dtype=torch.int64)
 
     @abstractmethod
     def _read(self) -> Sequence[Pair]:
@@ -101,6 +104,7 @@ class CodePairs(Data):
                 )
         self._group = torch.from_numpy(groups(self.pairs))
         self._language = torch.tensor([LANGUAGES.index(pair.language) for pair in self.pairs])
+        self._asked = torch.tensor([int(bool(pair.query)) for pair in self.pairs])
         self._names = [f"{pair.name} ({pair.file})" for pair in self.pairs]
         self._tokenise(None)
 
@@ -143,7 +147,7 @@ class CodePairs(Data):
                 taken += files[file]
             parts = [where.get((pair.origin, pair.file), "train") for pair in self.pairs]
         named = np.array(parts)
-        return {part: torch.from_numpy(np.flatnonzero(named == part)) for part in ("train", "validation", "test")}
+        return {part: torch.from_numpy(np.flatnonzero(named == part)) for part in PARTS}
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -161,6 +165,7 @@ class CodePairs(Data):
             "vocabulary": torch.tensor(self.tokens.size),
             "sample": items,
             "group": self._group[items],
+            "asked": self._asked[items],
         }
 
     @property
@@ -170,8 +175,8 @@ class CodePairs(Data):
 
     @property
     def evaluation_items(self) -> Tensor:
-        """Those of the validation and test parts."""
-        return torch.cat([self._parts["validation"], self._parts["test"]])
+        """Those of the validation and test parts, and what is searched besides."""
+        return torch.cat([self._parts[part] for part in PARTS[1:]])
 
     def drawn(self, batch_size: int, generator: torch.Generator) -> Sequence[Tensor] | None:
         """With several languages, batches of one language each, p(language) ~ (number of its items)^language_power."""
@@ -210,8 +215,15 @@ class CodePairs(Data):
 
     @property
     def splits(self) -> Mapping[str, Split]:
-        """One split."""
-        return {"all": Split(self._parts["train"], self._parts["validation"], self._parts["test"])}
+        """One split, or one for each of several languages."""
+        languages = self._language.unique().tolist()
+        if len(languages) < 2:
+            return {"all": self._split_of(torch.ones(len(self), dtype=torch.bool))}
+        return {LANGUAGES[language]: self._split_of(self._language == language) for language in languages}
+
+    def _split_of(self, mine: Tensor) -> Split:
+        train, validation, test, codebase = (self._parts[part][mine[self._parts[part]]] for part in PARTS)
+        return Split(train, validation, torch.cat([test, codebase]))
 
     def fitted(self) -> Mapping[str, Tensor]:
         """The tokens, as bytes of JSON."""
@@ -229,7 +241,7 @@ class CodePairs(Data):
 
     def told_of(self, what: str) -> str:
         """What, with the number of pairs of each part."""
-        counts = ", ".join(f"{len(items):,} {part}" for part, items in self._parts.items())
+        counts = ", ".join(f"{len(items):,} {part}" for part, items in self._parts.items() if len(items))
         return f"{what}: {len(self):,} pairs ({counts})"
 
 
@@ -245,6 +257,6 @@ def groups(pairs: Sequence[Pair]) -> Any:
 
     first: dict[tuple[str, str], int] = {}
     for item, pair in enumerate(pairs):
-        for key in (("code", pair.code.text), ("query", pair.query.lower())):
+        for key in (("code", pair.code.text), *([("query", pair.query.lower())] if pair.query else [])):
             parent[root(item)] = root(first.setdefault(key, item))
     return np.array([root(item) for item in range(len(pairs))], np.int64)
