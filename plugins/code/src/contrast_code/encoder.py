@@ -134,6 +134,8 @@ class TokenEncoder(Pooling):
         together: bool = True,
     ):
         super().__init__(views, columns)
+        if vocabulary < 1:
+            raise ValueError(f"vocabulary = {vocabulary} must be at least 1, usually some more than data.vocabulary.")
         if size < 1 or layers < 0 or length < 1 or heads < 1 or (layers and size % heads):
             raise ValueError(
                 f"size = {size} must be positive and, with layers, a multiple of heads = {heads}; layers = {layers} "
