@@ -27,7 +27,8 @@ class NSPT(Objective):
     Args:
         pairs: name of the pairs, anchors (r rows), candidates (m rows).
         temperature: t.
-        growing: multiply the term by L_p / (L_p + L_n), the share of past among all classes seen, which grows.
+        growing: multiply the term by L_p / (L_p + L_n), the share of past among all classes seen, which grows; the
+            batches of a training over tasks say it.
 
     Shapes: anchors (r, d), candidates (m, d); the value is a scalar.
 
@@ -155,7 +156,7 @@ class LogitDistillation(Objective):
 
     Shapes: see `table`; the value is a scalar.
 
-    Use: On the first decoded token, rehearsal rows (CL_SLU) or all rows (LwF: `rows = "all"` of the snapshots).
+    Use: On the first decoded token, rehearsal rows (CL_SLU) or all rows (LwF: `rows = "all"` of `core/task-teacher`).
 
     Cost: O(r v), and one pass of the teacher over r rows.
 
