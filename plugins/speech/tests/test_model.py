@@ -88,6 +88,17 @@ def test_sequences_are_what_the_teacher_says() -> None:
     assert len(made(flow())["sequences"]) == 0
 
 
+def test_a_teacher_that_nobody_asks_does_not_decode() -> None:
+    """The student does, in evaluation mode."""
+    torch.manual_seed(0)
+    made = TaskTeacher(Seq2Seq(**SMALL))  # type: ignore[arg-type]
+    made.prepare(flow())
+    made.after_task()
+    tables = made.eval()(flow())
+    assert not tables["intent-teacher"]["said"].any()
+    assert tables["intent"]["said"].any()
+
+
 def test_a_teacher_of_all_rows_says_all() -> None:
     """Whatever rehearsal is."""
     made = taught().train()

@@ -25,8 +25,8 @@ class Seq2Seq(Encoder):
     Means are over a recording's own states. Tables, all of B rows with the columns `label` and `sample`:
     `embedding` (z: (B, width)), `audio` and `text` (z: (B, dimension)), `tokens` (logits: (B, l - 1, vocabulary),
     column `target`: the tokens to be predicted, after the first) and `intent` (z: (B, vocabulary), the logits of the
-    first decoding step; column `said`: (B, longest) int64). In evaluation mode `said` is what greedy decoding says,
-    in training mode, where nobody reads it, PAD alone.
+    first decoding step; column `said`: (B, longest) int64). In evaluation mode `said` is what greedy decoding says;
+    in training mode, and of a teacher that is not asked for it (`decodes`), where nobody reads it, PAD alone.
 
     Args:
         width, heads, layers, decoder_layers, feed_forward, dropout: of the transformers.
@@ -68,6 +68,8 @@ class Seq2Seq(Encoder):
             raise ValueError(f"width = {width} must be even and a multiple of heads = {heads}.")
         self.sizes = width, heads, layers, decoder_layers, feed_forward, dropout
         self.dimension, self.text, self.longest = dimension, text, longest
+        self.decodes = True
+        """Whether evaluation mode decodes beyond the first token."""
         self.audio_encoder: AudioEncoder
         self.decoder: TextDecoder
         self.audio_projection: nn.Linear
@@ -89,7 +91,7 @@ class Seq2Seq(Encoder):
         pooled = _mean(states, lengths)
         logits = self._decoded(target[:, :-1], states, lengths)
         said = torch.full((len(target), self.longest), PAD, device=target.device)
-        if not self.training:
+        if self.decodes and not self.training:
             said = self.decoder.greedy(states, lengths, self.longest)
         columns = {name: flow[name] for name in ("label", "sample")}
         return {
@@ -99,6 +101,10 @@ class Seq2Seq(Encoder):
             "tokens": Embeddings({"logits": logits}, {**columns, "target": target[:, 1:]}),
             "intent": Embeddings({"z": logits[:, 0]}, {**columns, "said": said}),
         }
+
+    def becomes_teacher(self) -> None:
+        """Decode no longer: it costs more than all the rest."""
+        self.decodes = False
 
     def listen(self, flow: Flow) -> tuple[Tensor, Tensor]:
         """States of the audio encoder, (B, u, width), and their numbers, (B,)."""

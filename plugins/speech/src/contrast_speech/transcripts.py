@@ -50,6 +50,9 @@ class TaughtSequences(Encoder):
     def prepare(self, flow: Flow) -> None:
         """Build the layers."""
         self.encoder.prepare(flow)
+        teacher = self.encoder.teacher
+        assert isinstance(teacher, Seq2Seq)
+        teacher.decodes = True
 
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
         """The tables of the encoder inside, and `sequences`."""
