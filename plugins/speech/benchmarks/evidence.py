@@ -22,12 +22,12 @@ import torch
 
 import contrast_core as contrast
 
-HERDING = {"use": "core/herding", "per_class": 8, "in_batch": 16}
+AS_PUBLISHED = {"rehearsal.in_batch": "once", "objective.nspt.growing": True, "objective.nspt.weight": 1.0}
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "fine-tuning": ("fine-tuning", {}),
     "LwF": ("lwf", {}),
     "rehearsal (ER)": ("rehearsal", {}),
-    "ER with herding": ("rehearsal", {"rehearsal": HERDING}),
+    "ER with herding": ("rehearsal", {"rehearsal.use": "core/herding"}),
     "ER + audio-KD": ("audio-kd", {}),
     "ER + token-KD": ("token-kd", {}),
     "ER + seq-KD": ("seq-kd", {}),
@@ -36,6 +36,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "ER + audio-text": ("audio-text", {}),
     "COCONUT": ("coconut", {}),
     "COCONUT + seq-KD": ("coconut-seq-kd", {}),
+    "COCONUT, once an epoch, growing": ("coconut", AS_PUBLISHED),
     "joint": ("joint", {}),
 }
 """Recipes, and settings of them, by title."""
@@ -55,7 +56,7 @@ def measure(title: str, folder: Path, tasks: str, epochs: int, seed: int) -> dic
     }  # fmt: skip
     if recipe != "joint":
         settings |= {"tasks.sizes": [int(size) for size in tasks.split("-")], "tasks.seed": seed}
-    if recipe not in NO_MEMORY and not own:
+    if recipe not in NO_MEMORY:
         settings["rehearsal.seed"] = seed
     with tempfile.TemporaryDirectory() as place:
         run = contrast.run(f"speech/{recipe}", set=settings, out=Path(place) / "run")

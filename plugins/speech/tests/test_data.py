@@ -211,6 +211,15 @@ def test_an_intent_may_come_back(digits: Path) -> None:
     assert torch.cat([first.items, third.items]).sort().values.tolist() == zeros.tolist()
 
 
+def test_intents_that_nobody_trains_are_left_out_with_a_notice(digits: Path) -> None:
+    """They could not be learned, nor be in a task."""
+    for take in (10, 11, 12):
+        (digits / "recordings" / f"1_theo_{take}.wav").unlink()
+    data = loaded(digits)
+    assert list(data.classes) == ["0"]
+    assert "8 recording(s) of an intent that none trains, left out." in data.source
+
+
 def test_parts_that_are_missing_are_named(digits: Path) -> None:
     """Nothing could be evaluated."""
     for take in range(5):

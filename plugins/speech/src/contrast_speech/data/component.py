@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from contrast_core.interfaces import Data, Flow, Split
-from contrast_speech.data.corpus import Corpus
+from contrast_speech.data.corpus import Corpus, trainable
 from contrast_speech.data.formants import commands
 from contrast_speech.data.fsdd import fsdd
 from contrast_speech.data.published import fsc, slurp, snips
@@ -32,7 +32,8 @@ class Spoken(Data):
     the waveform.
 
     Recordings of another rate are resampled, long ones cut, empty and silent ones left out; `source` says how many.
-    Utterances without a transcript train their intent alone and do not count in the word error rate.
+    Utterances without a transcript train their intent alone and do not count in the word error rate. Those of an intent
+    that no training utterance has are left out too: nobody could learn it.
 
     Args:
         format: what `path` holds: "fsdd", "fsc", "slurp", "snips". "synthetic", which needs no path, is ten commands
@@ -75,7 +76,7 @@ class Spoken(Data):
 
     def load(self) -> None:
         """Read the corpus and look at every recording."""
-        corpus = commands() if self.path is None else READERS[self.format](self.path)
+        corpus = trainable(commands() if self.path is None else READERS[self.format](self.path))
         sounds = Sounds(corpus, self.sampling_rate, self.max_seconds, self.keep == "memory")
         self._loaded = _Loaded(corpus.about, sounds, self.max_letters)
 
