@@ -3,7 +3,8 @@
     python plugins/speech/benchmarks/evidence.py FOLDER_OF_FSDD --out docs/evidence/coconut-fsdd.md
 
 Each run is a line of the .jsonl file beside the table, written when it ends; what is there is not run again. The seed
-draws the weights, the batches, the order of the intents and the memory.
+draws the weights, the batches, the order of the intents and the memory. A second table, beside the first, has the
+accuracy after each task.
 """
 
 from __future__ import annotations
@@ -98,25 +99,35 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (rows[0], ["---"] * len(rows[0]), *rows[1:]))
 
 
-def course(of: dict[str, Lines], tasks: str) -> str:
+def by_method(found: Lines) -> list[tuple[str, dict[str, Lines]]]:
+    """Each split into tasks, and its lines by method and seed."""
+    splits = []
+    for tasks in sorted({line["tasks"] for line in found} - {"all"}, reverse=True):
+        inside = sorted((line for line in found if line["tasks"] in (tasks, "all")), key=lambda line: line["seed"])
+        splits.append((tasks, {title: [line for line in inside if line["method"] == title] for title in METHODS}))
+    return splits
+
+
+def course(found: Lines, command: str) -> str:
     """Accuracy on all intents so far after each task, and at the end on each task's own intents: means over seeds."""
-    count = len(tasks.split("-"))
-    numbers = range(1, count + 1)
-    rows = [[f"tasks {tasks}", *(f"all, after {n}" for n in numbers), *(f"task {n}, at the end" for n in numbers)]]
-    for title, lines in of.items():
-        if lines and lines[0]["matrix"]:
-            seen = [[line["matrix"][n][-1] for line in lines] for n in range(count)]
-            last = [[line["matrix"][-1][n] for line in lines] for n in range(count)]
-            rows.append([title, *(f"{100 * statistics.mean(values):.0f}" for values in (*seen, *last))])
-    return markdown(rows)
+    text = [f"Made by `{command}`."]
+    for tasks, of in by_method(found):
+        count = len(tasks.split("-"))
+        numbers = range(1, count + 1)
+        rows = [[f"tasks {tasks}", *(f"all, after {n}" for n in numbers), *(f"task {n}, at the end" for n in numbers)]]
+        for title, lines in of.items():
+            if lines and lines[0]["matrix"]:
+                seen = [[line["matrix"][n][-1] for line in lines] for n in range(count)]
+                last = [[line["matrix"][-1][n] for line in lines] for n in range(count)]
+                rows.append([title, *(f"{100 * statistics.mean(values):.0f}" for values in (*seen, *last))])
+        text.append(markdown(rows))
+    return "\n\n".join(text) + "\n"
 
 
 def table(found: Lines, command: str) -> str:
-    """Two markdown tables for each split into tasks."""
+    """A markdown table for each split into tasks."""
     text = [f"Made by `{command}`.", found[0]["data"]]
-    for tasks in sorted({line["tasks"] for line in found} - {"all"}, reverse=True):
-        inside = sorted((line for line in found if line["tasks"] in (tasks, "all")), key=lambda line: line["seed"])
-        of = {title: [line for line in inside if line["method"] == title] for title in METHODS}
+    for tasks, of in by_method(found):
         rows = [[f"tasks {tasks}", "seeds", "steps", "CPU s", *SCORES, "last accuracy less ER's"]]
         for title, lines in of.items():
             if lines:
@@ -125,7 +136,7 @@ def table(found: Lines, command: str) -> str:
                 steps = ", ".join(sorted({str(line["steps"]) for line in lines}))
                 seconds = f"{statistics.mean(line['seconds'] for line in lines):.0f}"
                 rows.append([title, seeds, steps, seconds, *cells, paired(lines, of[BASELINE])])
-        text += [markdown(rows), course(of, tasks)]
+        text.append(markdown(rows))
     return "\n\n".join(text) + "\n"
 
 
@@ -159,6 +170,7 @@ def main() -> None:
         print(*key, made["seconds"], made["scores"], file=sys.stderr, flush=True)
     command = f"python plugins/speech/benchmarks/evidence.py FSDD --epochs {given.epochs} --out {given.out}"
     given.out.write_text(table(found, command), encoding="utf-8")
+    given.out.with_name(f"{given.out.stem}-course.md").write_text(course(found, command), encoding="utf-8")
 
 
 if __name__ == "__main__":
