@@ -23,12 +23,13 @@ import torch
 
 import contrast_core as contrast
 
+HERDING = {"rehearsal.use": "core/herding", "rehearsal.per_class": 8, "rehearsal.in_batch": 16}
 AS_PUBLISHED = {"rehearsal.in_batch": "once", "objective.nspt.growing": True, "objective.nspt.weight": 1.0}
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "fine-tuning": ("fine-tuning", {}),
     "LwF": ("lwf", {}),
     "rehearsal (ER)": ("rehearsal", {}),
-    "ER with herding": ("rehearsal", {"rehearsal.use": "core/herding"}),
+    "ER with herding": ("rehearsal", HERDING),
     "ER + audio-KD": ("audio-kd", {}),
     "ER + token-KD": ("token-kd", {}),
     "ER + seq-KD": ("seq-kd", {}),
