@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from contrast_core.compose import INTERFACES, compose
+from contrast_core.building import INTERFACES
+from contrast_core.compose import compose
 from contrast_core.describe import describe
 from contrast_core.errors import ContrastError
 from contrast_core.recipe import Recipe, load_recipe

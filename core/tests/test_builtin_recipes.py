@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from contrast_core import describe, runs
-from contrast_core.compose import INTERFACES
+from contrast_core.building import INTERFACES
 from contrast_core.manifest import contrast_manifest
 from contrast_core.recipe import load_recipe
 from contrast_core.schema import parameters_of

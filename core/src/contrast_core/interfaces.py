@@ -71,6 +71,9 @@ class Encoder(Part):
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
         """Tables by name."""
 
+    def becomes_teacher(self) -> None:
+        """What happens to a copy that will only teach: it may leave out what evaluation alone reads, for example."""
+
     def embed(self, flow: Flow) -> Embeddings:
         """The table that is evaluated and exported."""
         return self(flow)[self.embedding]  # type: ignore[no-any-return]

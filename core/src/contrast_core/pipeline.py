@@ -12,10 +12,7 @@ from torch import Tensor, nn
 from contrast_core.embeddings import Embeddings
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Encoder, Flow, Memory, Objective, Outputs, PairSampler, Part, Term, View
-from contrast_core.tasks import Rehearsal
-
-REHEARSED = "rehearsal"
-"""The name in a batch, and the column of tables, that is 1 for items of ended tasks and else 0."""
+from contrast_core.tasks import REHEARSED, Rehearsal
 
 
 class Weighted(NamedTuple):

@@ -19,13 +19,14 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from contrast_core import runfolder
-from contrast_core.compose import OVER_TASKS, Composition
+from contrast_core.compose import Composition
 from contrast_core.continual.over_tasks import over_tasks
 from contrast_core.diagnostics.picture import USUAL_TEMPERATURE, picture, temperature_in
 from contrast_core.embeddings import Embeddings
 from contrast_core.errors import ContrastError
 from contrast_core.figures import Figure
 from contrast_core.files import replacing, write_text
+from contrast_core.fitting import OVER_TASKS
 from contrast_core.interfaces import Data, Evaluator, Score
 from contrast_core.recipe import Recipe
 from contrast_core.registry import Registry

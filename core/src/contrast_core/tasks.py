@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Literal, final
 
 import torch
 from attrs import frozen
@@ -14,6 +14,14 @@ from contrast_core.embeddings import Embeddings
 
 if TYPE_CHECKING:
     from contrast_core.interfaces import Data
+
+
+REHEARSED = "rehearsal"
+"""The name in a batch, and the column of tables, that is 1 for items of ended tasks and else 0."""
+IN_BATCHES = (REHEARSED, "task", "past_share")
+"""Names that a batch of a training over tasks has beside those that the data give."""
+InBatch = int | Literal["once"]
+"""How many kept items join a batch."""
 
 
 @final
@@ -64,7 +72,8 @@ class Rehearsal(nn.Module, ABC):
     tasks after, `in_batch` of the kept items (all, if there are fewer), drawn anew for each batch, join its new items.
 
     Args:
-        in_batch: how many kept items join a batch, at least 0.
+        in_batch: how many kept items join a batch, at least 0; or "once": in an epoch each of them comes once, shuffled
+            among the new items. An epoch has as many batches as without, and they are larger.
         seed: of whatever is drawn at random.
 
     Raises:
@@ -73,10 +82,10 @@ class Rehearsal(nn.Module, ABC):
 
     items: Tensor
 
-    def __init__(self, in_batch: int = 32, seed: int = 0):
+    def __init__(self, in_batch: InBatch = 32, seed: int = 0):
         super().__init__()
-        if in_batch < 0:
-            raise ValueError(f"in_batch = {in_batch} must be at least 0: kept items that join each batch.")
+        if in_batch != "once" and in_batch < 0:
+            raise ValueError(f"in_batch = {in_batch} must be at least 0, kept items that join each batch, or 'once'.")
         self.in_batch, self.seed = in_batch, seed
         self.register_buffer("items", torch.full((0,), -1))
 
@@ -93,8 +102,12 @@ class Rehearsal(nn.Module, ABC):
                 where unknown), `kept` (1 or 0). Nothing may be drawn from the global generators.
         """
 
-    def begin(self, items: int, classes: int) -> None:
-        """Make room, for data of so many items and classes; called once, before training."""
+    def begin(self, items: int, classes: int, training: int) -> None:
+        """Make room, for data of so many items; called once, before training.
+
+        Args:
+            items: of the data; classes, training: classes, and training items, of all tasks.
+        """
         self.items = torch.full((self.capacity(classes),), -1)
 
     @torch.no_grad()

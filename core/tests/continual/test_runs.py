@@ -139,7 +139,7 @@ def test_tables_say_which_rows_are_rehearsal() -> None:
     made = assemble(recipe, discover())
     tasks = tasks_of(made)
     items = torch.cat([tasks[1].items[:5], tasks[0].items[:3]])
-    flow = made.pipeline.encode(InTask(made.data, tasks[1], 1, 2).batch(items))
+    flow = made.pipeline.encode(InTask(made.data, tasks, 1).batch(items))
     assert flow["one"]["rehearsal"].tolist() == flow["two"]["rehearsal"].tolist() == [0] * 5 + [1] * 3
     assert "rehearsal" not in made.pipeline.encode(made.data.batch(items))["one"]
 

@@ -34,7 +34,7 @@ def test_herding_chooses_what_the_authors_code_chooses(path: Path, rule: str, na
     z, labels = torch.from_numpy(case["in_features"]), torch.from_numpy(case["in_labels"])
     expected = case[f"out_herd_closest_to_{name}"].tolist()
     store = Herding(per_class=len(expected) // len(labels.unique()), rule=rule)  # type: ignore[arg-type]
-    store.begin(len(labels), len(labels.unique()))
+    store.begin(len(labels), len(labels.unique()), len(labels))
     store.take(offered(torch.arange(len(labels)), labels, store, z))
     assert len(GOLDEN) == 2
     assert store.kept().tolist() == expected
@@ -44,7 +44,7 @@ def test_herding_chooses_what_the_authors_code_chooses(path: Path, rule: str, na
 def test_a_total_is_shared_by_the_classes_seen_so_far(store: Rehearsal) -> None:
     """Shares shrink as classes come; what stays is the first of what was chosen before."""
     labels, z = torch.arange(60) % 6, torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
-    store.begin(60, 6)
+    store.begin(60, 6, 60)
     every, before = torch.arange(60), torch.empty(0)
     for classes in (2, 4, 6):
         store.take(offered(every[(labels < classes) & (labels >= classes - 2)], labels, store, z))
@@ -54,11 +54,25 @@ def test_a_total_is_shared_by_the_classes_seen_so_far(store: Rehearsal) -> None:
         before = kept
 
 
+def test_a_share_is_of_the_training_items_and_of_all_classes() -> None:
+    """floor(0.1 * 99) // 4 of each class, from the first task on."""
+    labels = torch.arange(120) % 4
+    store = RandomRehearsal(share=0.1)
+    store.begin(120, 4, 99)
+    assert len(store.items) == 8
+    store.take(offered(torch.arange(40)[labels[:40] < 2], labels, store))
+    assert labels[store.kept()].bincount().tolist() == [2, 2]
+    with pytest.raises(ValueError, match=r"share = 0\.01 of 99 training items is less than one item of each of the 4"):
+        Herding(share=0.01).begin(120, 4, 99)
+    with pytest.raises(ValueError, match="must be at most 1"):
+        Herding(share=1.5)
+
+
 def test_a_class_that_comes_back_keeps_its_number() -> None:
     """Old and new items of it are chosen from together."""
     labels = torch.zeros(40, dtype=torch.long)
     store = RandomRehearsal(per_class=10, seed=3)
-    store.begin(40, 1)
+    store.begin(40, 1, 40)
     store.take(offered(torch.arange(20), labels, store))
     first = store.kept()
     store.take(offered(torch.arange(20, 40), labels, store))
@@ -67,7 +81,7 @@ def test_a_class_that_comes_back_keeps_its_number() -> None:
     assert 0 < int((second < 20).sum()) < 10
     assert torch.isin(second[second < 20], first).all()
     whole = RandomRehearsal(per_class=10, seed=3)
-    whole.begin(40, 1)
+    whole.begin(40, 1, 40)
     whole.take(offered(torch.arange(40), labels, whole))
     assert whole.kept().tolist() == second.tolist()
 
@@ -78,7 +92,7 @@ def test_every_item_is_kept_equally_often(kind: str) -> None:
     counts, draws, labels = torch.zeros(30), 600, torch.zeros(30, dtype=torch.long)
     for seed in range(draws):
         store = RandomRehearsal(total=5, seed=seed) if kind == "random" else Reservoir(5, seed=seed)
-        store.begin(30, 1)
+        store.begin(30, 1, 30)
         for items in torch.arange(30).split([10, 15, 5]):
             store.take(offered(items, labels, store))
         assert len(store.kept()) == 5
@@ -90,7 +104,7 @@ def test_every_item_is_kept_equally_often(kind: str) -> None:
 def test_a_reservoir_is_algorithm_r() -> None:
     """A plain loop over the same order with the same draws; the count of the stream goes on over tasks."""
     store, places, seen = Reservoir(4, seed=2), list[int](), 0
-    store.begin(25, 1)
+    store.begin(25, 1, 25)
     for items in torch.arange(25).split([3, 12, 10]):
         generator = torch.Generator().manual_seed(2 * 1_000_003 + seen)
         for item in items[torch.randperm(len(items), generator=generator)].tolist():
@@ -106,16 +120,16 @@ def test_a_reservoir_is_algorithm_r() -> None:
 
 def test_stores_refuse_numbers_that_make_no_sense() -> None:
     """In one sentence each."""
-    with pytest.raises(ValueError, match="one of per_class and total"):
+    with pytest.raises(ValueError, match="one of per_class, total and share"):
         Herding()
-    with pytest.raises(ValueError, match="one of per_class and total"):
+    with pytest.raises(ValueError, match="one of per_class, total and share"):
         RandomRehearsal(per_class=1, total=1)
     with pytest.raises(ValueError, match="in_batch = -1 must be at least 0"):
         Reservoir(3, in_batch=-1)
     with pytest.raises(ValueError, match="total = -3"):
         Reservoir(-3)
     store = Herding(total=1)
-    store.begin(4, 2)
+    store.begin(4, 2, 4)
     with pytest.raises(ValueError, match="less than one item of each of the 2 classes"):
         store.take(offered(torch.arange(4), torch.arange(4) % 2, store))
     rows = offered(torch.arange(4), torch.zeros(4, dtype=torch.long), store, torch.full((4, 2), float("nan")))
@@ -127,6 +141,6 @@ def test_nothing_is_kept_of_nothing() -> None:
     """A budget of 0 and more budget than items."""
     labels = torch.arange(6) % 2
     for store, count in ((Herding(per_class=0), 0), (Reservoir(0), 0), (Herding(per_class=9), 6), (Reservoir(9), 6)):
-        store.begin(6, 2)
+        store.begin(6, 2, 6)
         store.take(offered(torch.arange(6), labels, store))
         assert len(store.kept()) == count

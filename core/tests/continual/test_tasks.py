@@ -69,9 +69,9 @@ def test_tasks_that_can_not_be_made_are_refused(digits: Digits) -> None:
 def test_kept_items_join_every_batch_and_are_marked(digits: Digits) -> None:
     """So many of them as is stated, none twice; the new ones come once each in an epoch."""
     tasks, store = ClassTasks([2, 8]).of(digits), Reservoir(20, in_batch=8)
-    store.begin(len(digits), 10)
+    store.begin(len(digits), 10, len(digits))
     store.items.copy_(tasks[0].items[:20])
-    inside = InTask(digits, tasks[1], 1, 2, store)
+    inside = InTask(digits, tasks, 1, store)
     batches = inside.drawn(64, torch.Generator().manual_seed(1))
     fresh = []
     for items in batches:
@@ -83,7 +83,53 @@ def test_kept_items_join_every_batch_and_are_marked(digits: Digits) -> None:
         fresh.append(items[batch["rehearsal"] == 0])
     assert torch.cat(fresh).sort().values.tolist() == tasks[1].items.tolist()
     assert inside.told(inside.batch(batches[0])) == "task 2/2"
-    assert len(batches) == len(InTask(digits, tasks[1], 1, 2).drawn(64, torch.Generator()))
+    assert len(batches) == len(InTask(digits, tasks, 1).drawn(64, torch.Generator()))
+
+
+def test_kept_items_may_come_once_an_epoch(digits: Digits) -> None:
+    """Each of them and each new item once; as many batches as without them, about equally large."""
+    tasks, store = ClassTasks([2, 8]).of(digits), Reservoir(100, in_batch="once")
+    store.begin(len(digits), 10, len(digits))
+    inside = InTask(digits, tasks, 1, store)
+    before = len(inside.drawn(64, torch.Generator()))
+    store.items.copy_(tasks[0].items[:100])
+    batches = inside.drawn(64, torch.Generator().manual_seed(1))
+    assert len(batches) == before
+    assert max(map(len, batches)) - min(map(len, batches)) <= 1
+    every = torch.cat([tasks[1].items, tasks[0].items[:100]]).sort().values
+    assert torch.cat(list(batches)).sort().values.tolist() == every.tolist()
+
+
+def test_a_batch_says_how_much_of_what_was_learned_is_past(digits: Digits) -> None:
+    """Classes of earlier tasks over all so far; one that comes back is past."""
+    tasks = ClassTasks(named=[["0", "1"], ["2", "3", "0"], ["4"]]).of(digits)
+    found = [InTask(digits, tasks, number).batch(tasks[number].items[:2])["past_share"] for number in range(3)]
+    assert [float(share) for share in found] == pytest.approx([0, 2 / 4, 4 / 5])
+
+
+class Commands(Digits):
+    """Digits under names of two parts."""
+
+    @property
+    def classes(self) -> list[str]:
+        """Even and odd numbers, and zero."""
+        return [f"{'zero' if digit == 0 else ('even', 'odd')[digit % 2]}_{digit}" for digit in range(10)]
+
+
+def test_groups_of_classes_stay_together() -> None:
+    """Sizes count groups, which are ordered as their first classes are or drawn."""
+    data = Commands()
+    data.load()
+    tasks = ClassTasks([2, 1], order="sorted", grouped="_").of(data)
+    assert [task.name for task in tasks] == [
+        "zero_0, odd_1, odd_3, odd_5, odd_7, odd_9", "even_2, even_4, even_6, even_8"
+    ]  # fmt: skip
+    drawn = {ClassTasks([1, 2], seed=seed, grouped="_").of(data)[0].name for seed in range(20)}
+    assert len(drawn) == 3
+    with pytest.raises(ValueError, match=r"add up to 10, but there are 3 groups of classes \(zero, odd, even\)"):
+        ClassTasks([10], grouped="_").of(data)
+    with pytest.raises(ValueError, match="grouped goes with sizes"):
+        ClassTasks(named=[["0"], ["1"]], grouped="_")
 
 
 def test_an_evaluator_sees_the_classes_so_far(digits: Digits) -> None:

@@ -95,3 +95,19 @@ def test_the_teacher_may_read_another_input_and_give_fewer_tables(made: Callable
         made(tables=("three",))
     with pytest.raises(ValueError, match="reads no input 'image'"):
         made(reads={"image": "one"})
+
+
+def test_the_teacher_may_look_at_rehearsal_alone(made: Callable[..., TaskTeacher], flow: Flow) -> None:
+    """Its rows are those of all, chosen; without rehearsal, as in evaluation, there are none."""
+    one, every = made(rows="rehearsal").train(), made().train()
+    for encoder in (one, every):
+        encoder(flow)
+        encoder.after_task()
+    again = torch.tensor([0, 1, 0, 0, 1])
+    some = one({**flow, "rehearsal": again})
+    for name in ("one", "two"):
+        whole = every(flow)[f"{name}-teacher"].select(again == 1)
+        torch.testing.assert_close(some[f"{name}-teacher"].z, whole.z)
+        assert some[f"{name}-teacher"]["sample"].tolist() == [1, 4]
+        assert len(some[name]) == 5
+    assert len(one(flow)["one-teacher"]) == len(one({**flow, "rehearsal": 0 * again})["one-teacher"]) == 0

@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy.io import wavfile
 
+from contrast_core.continual.class_tasks import ClassTasks
 from contrast_speech.data.audio import Sound, read_sound, resampled
 from contrast_speech.data.component import Spoken
 from contrast_speech.data.formants import commands
@@ -35,8 +36,8 @@ def digits(tmp_path: Path) -> Path:
 
 
 def loaded(folder: Path, **options: object) -> Spoken:
-    """The digits as data in two tasks."""
-    data = Spoken("fsdd", folder, **{"tasks": [1, 1], "memory": 2, "rehearsal": 1, **options})  # type: ignore[arg-type]
+    """The digits as data."""
+    data = Spoken("fsdd", folder, **options)  # type: ignore[arg-type]
     data.load()
     return data
 
@@ -132,16 +133,16 @@ def test_synthetic_commands_are_the_same_every_time() -> None:
     assert not voices["train"] & voices["test"]
 
 
-def test_batches_say_what_is_rehearsal(digits: Path) -> None:
-    """The latest task of a batch is its own; rows of earlier ones are rehearsal."""
+def test_batches_are_padded_alike(digits: Path) -> None:
+    """Waveforms to the longest of the batch, targets to the longest of the corpus."""
     data = loaded(digits)
-    first, second = (data.in_tasks.items(task) for task in (0, 1))
-    batch = data.batch(torch.cat([second[:2], first[:1]]))
-    assert batch["rehearsal"].tolist() == [0, 0, 1]
-    assert int(batch["task"]) == 1
-    assert float(batch["past_share"]) == 0.5
+    batch = data.batch(torch.tensor([0, 1, 2]))
     assert batch["waveform"].shape == (3, 800)
     assert batch["samples"].tolist() == [800, 800, 800]
+    ones = (data.labels == 1).nonzero()[:2, 0]
+    assert data.batch(ones)["target"].shape[1] == batch["target"].shape[1] == len("zero") + 4
+    assert data.batch(ones)["target"][:, -1].tolist() == [0, 0]
+    assert int(batch["vocabulary"]) == 4 + 2 + len(set("zero" + "one"))
 
 
 def test_another_sampling_rate_is_resampled_with_a_notice(digits: Path) -> None:
@@ -202,16 +203,35 @@ def test_not_a_number_in_a_recording_is_refused(digits: Path) -> None:
 
 
 def test_an_intent_may_come_back(digits: Path) -> None:
-    """Named tasks; its items are dealt out, its exemplars kept once."""
-    data = loaded(digits, named_tasks=[["0"], ["1"], ["0"]])
-    assert [len(data.in_tasks.items(task)) for task in range(3)] == [2, 3, 1]
-    with pytest.raises(ValueError, match="'2', which is none of the intents 0, 1"):
-        loaded(digits, named_tasks=[["2"]])
+    """In named tasks; its recordings are dealt out."""
+    data = loaded(digits)
+    first, second, third = ClassTasks(named=[["0"], ["1"], ["0"]]).of(data)
+    assert [len(task.items) for task in (first, second, third)] == [2, 3, 1]
+    zeros = data.training_items[data.labels[data.training_items] == 0]
+    assert torch.cat([first.items, third.items]).sort().values.tolist() == zeros.tolist()
+
+
+def test_intents_that_nobody_trains_are_left_out_with_a_notice(digits: Path) -> None:
+    """They could not be learned, nor be in a task."""
+    for take in (10, 11, 12):
+        (digits / "recordings" / f"1_theo_{take}.wav").unlink()
+    data = loaded(digits)
+    assert list(data.classes) == ["0"]
+    assert "8 recording(s) of an intent that none trains, left out." in data.source
+
+
+def test_parts_that_are_missing_are_named(digits: Path) -> None:
+    """Nothing could be evaluated."""
+    for take in range(5):
+        for digit in (0, 1):
+            (digits / "recordings" / f"{digit}_theo_{take}.wav").unlink(missing_ok=True)
+    with pytest.raises(ValueError, match="the corpus has no test utterance"):
+        loaded(digits)
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"format": "fsdd"}, {"path": Path("x")}, {"epochs": 0}, {"memory": -1}, {"max_seconds": 0.0}, {"memory_share": 2}],
+    [{"format": "fsdd"}, {"path": Path("x")}, {"max_seconds": 0.0}, {"max_letters": -1}, {"sampling_rate": 10}],
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     """Before anything is read."""

@@ -13,13 +13,9 @@ from torch import Tensor
 
 from contrast_core import Embeddings, Outputs
 from contrast_core.objectives.infonce import InfoNCE
-from contrast_speech.objectives import (
-    NSPT,
-    FeatureDistillation,
-    LogitDistillation,
-    TokenCrossEntropy,
-    TokenDistillation,
-)
+from contrast_speech.data.tokens import SPECIAL
+from contrast_speech.distillation import FeatureDistillation, LogitDistillation, TokenDistillation
+from contrast_speech.objectives import NSPT, TokenCrossEntropy
 from contrast_speech.samplers import AudioText, RehearsalDistillation
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -143,6 +139,25 @@ def test_logit_distillation_is_the_authors(case: int) -> None:
     # What their formula ln(C_old / C_new + 1) is fed as C_new is the number of all logits, old ones included.
     grown = math.log(old / student.shape[1] + 1)
     assert math.isclose(((1 - grown) * current + grown * value).item(), full, rel_tol=1e-10)
+
+
+def test_tokens_of_new_intents_are_left_out() -> None:
+    """A plain loop over the other tokens; with new rows alone nothing holds their own tokens back."""
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = (torch.randn(4, SPECIAL + 5, generator=generator, dtype=torch.float64) for _ in range(2))
+    ours.requires_grad_()
+    facts = {"sample": torch.arange(4), "label": torch.tensor([0, 3, 1, 3]), "rehearsal": torch.tensor([1, 0, 1, 0])}
+    made = {"intent": Embeddings.of(ours, **facts), "intent-teacher": Embeddings.of(theirs, **facts)}
+    value = LogitDistillation(temperature=T, per="row", without_new=True)(Outputs(made, {}, {})).value
+    old = [token for token in range(SPECIAL + 5) if token != SPECIAL + 3]
+    wanted = torch.zeros((), dtype=torch.float64)
+    for row in range(4):
+        p = (theirs[row, old] / T).softmax(0)
+        wanted = wanted + T**2 / 4 * (p * (p.log() - (ours[row, old] / T).log_softmax(0))).sum()
+    torch.testing.assert_close(value, wanted, rtol=1e-10, atol=0)
+    found, expected = (torch.autograd.grad(each, ours)[0] for each in (value, wanted))
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-14)
+    assert not found[:, SPECIAL + 3].any()
 
 
 def sequences() -> tuple[Tensor, Tensor, Tensor, dict[str, Embeddings]]:

@@ -22,8 +22,10 @@ class ClassTasks(Tasks):
 
     Args:
         sizes: how many classes each task has; they add up to C.
+        grouped: a mark such as "_", up to which a class's name says its group: groups, whose classes stay together, are
+            then ordered and counted in place of classes. "email_send" and "email_query" are of the group "email".
         named: the classes of each task by name, in place of `sizes`; not all need to come, and one may come back.
-        order: of the classes: "drawn" from the seed, or "sorted" as the data number them.
+        order: of the classes or groups: "drawn" from the seed, or "sorted" as the data number them.
         seed: of the drawn order.
         items: "train" trains on those training items that are in the train part of the data's first split, so that no
             item is kept or trained on that evaluation tests; "all" on all training items, as without splits.
@@ -43,6 +45,7 @@ class ClassTasks(Tasks):
         order: Literal["drawn", "sorted"] = "drawn",
         seed: int = 0,
         items: Literal["train", "all"] = "train",
+        grouped: str = "",
         restart: bool = True,
         measure: Sequence[str] = (),
     ):
@@ -54,7 +57,9 @@ class ClassTasks(Tasks):
         if min(sizes, default=1) < 1 or not all(named):
             raise ValueError("Every task needs at least one class.")
         self.sizes, self.named = tuple(sizes), tuple(tuple(each) for each in named)
-        self.order, self.seed, self.items = order, seed, items
+        if grouped and named:
+            raise ValueError("grouped goes with sizes; a task of named classes has those that are named.")
+        self.order, self.seed, self.items, self.grouped = order, seed, items, grouped
 
     def of(self, data: Data) -> Sequence[Task]:
         """The tasks, named by their classes."""
@@ -63,7 +68,7 @@ class ClassTasks(Tasks):
             raise ValueError("Tasks of classes need labels, and these data have none.")
         count = max(len(data.classes), int(labels.max()) + 1)
         names = [*data.classes, *(str(label) for label in range(len(data.classes), count))]
-        tasks = self._by_name(names) if self.named else self._by_size(count)
+        tasks = self._by_name(names) if self.named else self._by_size(names)
         train = self._training(data)
         dealt: list[list[Tensor]] = [[] for _ in tasks]
         for label in sorted({label for own in tasks for label in own}):
@@ -88,12 +93,17 @@ class ClassTasks(Tasks):
         split = next(iter(data.splits.values()), None)
         return train if split is None or self.items == "all" else train[torch.isin(train, split.train)]
 
-    def _by_size(self, count: int) -> list[list[int]]:
+    def _by_size(self, names: Sequence[str]) -> list[list[int]]:
+        groups: dict[str | int, list[int]] = {}
+        for label, name in enumerate(names):
+            groups.setdefault(name.partition(self.grouped)[0] if self.grouped else label, []).append(label)
+        own, count = list(groups.values()), len(groups)
         if sum(self.sizes) != count:
-            raise ValueError(f"sizes = {list(self.sizes)} add up to {sum(self.sizes)}, but there are {count} classes.")
+            what = f"groups of classes ({', '.join(map(str, groups))})" if self.grouped else "classes"
+            raise ValueError(f"sizes = {list(self.sizes)} add up to {sum(self.sizes)}, but there are {count} {what}.")
         generator = torch.Generator().manual_seed(self.seed)
         order = torch.randperm(count, generator=generator) if self.order == "drawn" else torch.arange(count)
-        return [part.tolist() for part in order.split(list(self.sizes))]
+        return [[label for group in part.tolist() for label in own[group]] for part in order.split(list(self.sizes))]
 
     def _by_name(self, names: Sequence[str]) -> list[list[int]]:
         number = {name: label for label, name in enumerate(names)}

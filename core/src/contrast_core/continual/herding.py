@@ -9,6 +9,7 @@ from torch import Tensor
 
 from contrast_core.continual.quota import ByClass
 from contrast_core.embeddings import Embeddings
+from contrast_core.tasks import InBatch
 
 
 @final
@@ -23,8 +24,9 @@ class Herding(ByClass):
     instead keeps the m items with the smallest |z_i - mean z|, the raw mean.
 
     Args:
-        per_class, total: how many items are kept, of each class or in all; one of them.
-        in_batch: kept items that join each batch of a later task.
+        per_class, total, share: how many items are kept, of each class, in all, or of the training items, for which
+            floor(share * items / classes) of each class are kept; one of the three.
+        in_batch: kept items that join each batch of a later task, or "once".
         rule: "barycenter", which is herding, or "nearest".
         seed: nothing is drawn when items are chosen.
 
@@ -40,11 +42,12 @@ class Herding(ByClass):
         self,
         per_class: int | None = None,
         total: int | None = None,
-        in_batch: int = 32,
+        share: float | None = None,
+        in_batch: InBatch = 32,
         rule: Literal["barycenter", "nearest"] = "barycenter",
         seed: int = 0,
     ):
-        super().__init__(per_class, total, in_batch, seed)
+        super().__init__(per_class, total, share, in_batch, seed)
         self.rule = rule
 
     def order(self, rows: Embeddings, most: int) -> Tensor:

@@ -9,29 +9,44 @@ import torch
 from torch import Tensor
 
 from contrast_core.embeddings import Embeddings
-from contrast_core.tasks import Rehearsal
+from contrast_core.tasks import InBatch, Rehearsal
 
 
 class ByClass(Rehearsal):
-    """The first m in an order of each class's offered items: `per_class`, or total // (classes seen so far).
+    """The first m in an order of each class's offered items.
+
+        m = per_class,   or total // (classes seen so far),   or floor(share * training items) // (classes of all tasks)
 
     With `total` the share of a class shrinks as classes come; as long as the order is kept, by dropping the last ones.
 
     Args:
-        per_class, total: one of them; 0 keeps nothing.
+        per_class, total, share: one of them; 0 keeps nothing.
         in_batch, seed: see `contrast_core.tasks.Rehearsal`.
 
     Raises:
-        ValueError: unless one of per_class and total is given, at least 0; in use, if the total is less than one item a
-            class.
+        ValueError: unless one of per_class, total and share is given, at least 0 (and a share at most 1); in use, if
+            the total or the share is less than one item a class.
     """
 
-    def __init__(self, per_class: int | None, total: int | None, in_batch: int, seed: int):
+    def __init__(self, per_class: int | None, total: int | None, share: float | None, in_batch: InBatch, seed: int):
         super().__init__(in_batch, seed)
-        given = [number for number in (per_class, total) if number is not None]
+        given = [number for number in (per_class, total, share) if number is not None]
         if len(given) != 1 or given[0] < 0:
-            raise ValueError("Give one of per_class and total, at least 0: how many items are kept.")
-        self.per_class, self.total = per_class, total
+            raise ValueError("Give one of per_class, total and share, at least 0: how many items are kept.")
+        if share is not None and share > 1:
+            raise ValueError(f"share = {share} of the training items must be at most 1.")
+        self.per_class, self.total, self.share = per_class or 0, total, share
+
+    def begin(self, items: int, classes: int, training: int) -> None:
+        """Make room; a share of the training items becomes so many of each class."""
+        if self.share is not None:
+            self.per_class = int(self.share * training) // max(1, classes)
+            if self.share and not self.per_class:
+                raise ValueError(
+                    f"share = {self.share} of {training} training items is less than one item of each of the "
+                    f"{classes} classes."
+                )
+        super().begin(items, classes, training)
 
     @abstractmethod
     def order(self, rows: Embeddings, most: int) -> Tensor:
@@ -39,15 +54,15 @@ class ByClass(Rehearsal):
 
     @final
     def capacity(self, classes: int) -> int:
-        """The total, or `per_class` of each."""
-        return self.total if self.total is not None else (self.per_class or 0) * classes
+        """The total, or so many of each."""
+        return self.total if self.total is not None else self.per_class * classes
 
     @final
     def choose(self, rows: Embeddings) -> Tensor:
         """The best of each class."""
         labels = rows["label"].unique()
         if self.total is None:
-            most = self.per_class or 0
+            most = self.per_class
         else:
             most = self.total // max(1, len(labels))
             if self.total and not most:

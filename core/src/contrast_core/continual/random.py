@@ -9,6 +9,7 @@ from torch import Tensor
 
 from contrast_core.continual.quota import ByClass
 from contrast_core.embeddings import Embeddings
+from contrast_core.tasks import InBatch
 
 
 @final
@@ -20,21 +21,29 @@ class RandomRehearsal(ByClass):
     last.
 
     Args:
-        per_class, total: how many items are kept, of each class or in all; one of them.
-        in_batch: kept items that join each batch of a later task.
+        per_class, total, share: how many items are kept, of each class, in all, or of the training items, for which
+            floor(share * items / classes) of each class are kept; one of the three.
+        in_batch: kept items that join each batch of a later task, or "once".
         seed: of the ranks.
 
     Raises:
         ValueError: for numbers that make no sense.
     """
 
-    def __init__(self, per_class: int | None = None, total: int | None = None, in_batch: int = 32, seed: int = 0):
-        super().__init__(per_class, total, in_batch, seed)
+    def __init__(
+        self,
+        per_class: int | None = None,
+        total: int | None = None,
+        share: float | None = None,
+        in_batch: InBatch = 32,
+        seed: int = 0,
+    ):
+        super().__init__(per_class, total, share, in_batch, seed)
         self._items = 0
 
-    def begin(self, items: int, classes: int) -> None:
+    def begin(self, items: int, classes: int, training: int) -> None:
         """Make room; ranks are drawn whenever they are needed."""
-        super().begin(items, classes)
+        super().begin(items, classes, training)
         self._items = items
 
     def order(self, rows: Embeddings, most: int) -> Tensor:

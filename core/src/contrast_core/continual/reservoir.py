@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from contrast_core.embeddings import Embeddings
-from contrast_core.tasks import Rehearsal
+from contrast_core.tasks import InBatch, Rehearsal
 
 
 @final
@@ -20,7 +20,7 @@ class Reservoir(Rehearsal):
 
     Args:
         total: m, how many items are kept; 0 keeps nothing.
-        in_batch: kept items that join each batch of a later task.
+        in_batch: kept items that join each batch of a later task, or "once".
         seed: of the order of the items and the places.
 
     Raises:
@@ -31,7 +31,7 @@ class Reservoir(Rehearsal):
 
     seen: Tensor
 
-    def __init__(self, total: int, in_batch: int = 32, seed: int = 0):
+    def __init__(self, total: int, in_batch: InBatch = 32, seed: int = 0):
         super().__init__(in_batch, seed)
         if total < 0:
             raise ValueError(f"total = {total} must be at least 0: how many items are kept.")

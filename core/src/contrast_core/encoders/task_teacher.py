@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import final
+from typing import Literal, final
 
 import torch
 from torch import Tensor
 
+from contrast_core.cutting import some_items
 from contrast_core.embeddings import Embeddings
 from contrast_core.encoders.teaching import Teaching
 from contrast_core.interfaces import Encoder, Flow
+from contrast_core.tasks import REHEARSED
 
 
 @final
@@ -27,6 +29,7 @@ class TaskTeacher(Teaching):
     Args:
         encoder: the student.
         tables: whose teacher's counterparts are given; left out, all.
+        rows: whose rows the teacher gives: "all", or those of "rehearsal", the others of which it does not look at.
         reads: what the teacher reads in place of an input of the student, under the input's name, for example the
             original while the student looks at an augmented copy.
 
@@ -38,8 +41,15 @@ class TaskTeacher(Teaching):
 
     ended: Tensor
 
-    def __init__(self, encoder: Encoder, tables: Sequence[str] | None = None, reads: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        encoder: Encoder,
+        tables: Sequence[str] | None = None,
+        reads: Mapping[str, str] | None = None,
+        rows: Literal["all", "rehearsal"] = "all",
+    ):
         super().__init__(encoder, tables, reads)
+        self.rows = rows
         self.register_buffer("ended", torch.tensor(0))
 
     def prepare(self, flow: Flow) -> None:
@@ -57,13 +67,24 @@ class TaskTeacher(Teaching):
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
         """The student's tables and the teacher's."""
         found = self.learned(flow)
-        if int(self.ended):
-            return {**found, **self.taught(flow)}
+        seen = self._shown(flow) if int(self.ended) else None
+        if seen is not None:
+            return {**found, **self.taught(seen)}
         for name in self.tables:
             table = found[name].detach()
             nothing = torch.zeros(0, dtype=torch.long, device=table.device)
             found[f"{name}-teacher"] = table.select(nothing).with_columns(source="teacher")
         return found
+
+    def _shown(self, flow: Flow) -> Flow | None:
+        """What the teacher looks at; None if nothing."""
+        if self.rows == "all":
+            return flow
+        # Whoever evaluates knows of no rehearsal, and needs no teacher.
+        if REHEARSED not in flow or not bool(flow[REHEARSED].any()):
+            return None
+        again = flow[REHEARSED]
+        return some_items({name: flow[name] for name in self.needs}, again.nonzero()[:, 0], len(again))
 
     @torch.no_grad()
     def after_task(self) -> None:

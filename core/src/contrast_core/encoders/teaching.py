@@ -58,6 +58,9 @@ class Teaching(Encoder):
         """Build the student's layers, then copy it."""
         self.encoder.prepare(flow)
         self.teacher = deepcopy(self.encoder).requires_grad_(False)
+        for part in self.teacher.modules():
+            if isinstance(part, Encoder):
+                part.becomes_teacher()
 
     def embed(self, flow: Flow) -> Embeddings:
         """The student's embedding."""

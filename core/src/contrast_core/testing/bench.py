@@ -123,9 +123,12 @@ class Bench:
         return every[(torch.arange(size) + number * size) % len(every)]
 
     def batch(self, number: int = 0) -> dict[str, Any]:
-        """The items' batch."""
-        batch = self.data().batch(self.items(number))
-        return dict(marked(batch) if self.example.recipe.single("tasks") is not None else batch)
+        """The items' batch; with a section [rehearsal], some of its items are of a task that has ended."""
+        batch, recipe = self.data().batch(self.items(number)), self.example.recipe
+        if recipe.single("tasks") is None:
+            return dict(batch)
+        again = batch["sample"] % 3 == 0 if recipe.single("rehearsal") is not None else None
+        return dict(marked(batch, again))
 
     def ready(self) -> Ready:
         """The surroundings of a part after the encoder; each call gives copies of the same."""
@@ -146,6 +149,8 @@ class Bench:
             for number in (1, 2):
                 batch = self.batch(number)
                 pipeline.after_update(pipeline.compare(batch, pipeline.encode(batch)))
+            if composition.tasks is not None:
+                pipeline.after_task()
             batch = self.batch()
             pipeline.eval()
             for view in pipeline.views.values():

@@ -8,6 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from contrast_core.cutting import some_items
 from contrast_core.embeddings import Embeddings, cat
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Flow, Step, Term
@@ -77,18 +78,13 @@ class GradientCache(Step):
 
 
 def _chunks(batch: Flow, size: int) -> list[dict[str, Any]]:
-    """The batch in consecutive parts: tensors, and lists of one entry an item; whatever else there is, is shared."""
-    lengths = {name: len(value) for name, value in batch.items() if isinstance(value, Tensor) and value.dim()}
-    n = lengths.get("sample", max(lengths.values(), default=0))
-    if odd := [name for name, length in lengths.items() if length != n]:
-        raise ContrastError(
-            f"The input '{odd[0]}' has {lengths[odd[0]]} entries for {n} items: it can't be cut in chunks."
-        )
-    cut = {*lengths, *(name for name, value in batch.items() if isinstance(value, list | tuple) and len(value) == n)}
-    return [
-        {name: value[start : start + size] if name in cut else value for name, value in batch.items()}
-        for start in range(0, n, size)
-    ]
+    """The batch in consecutive parts; whatever is not of single items, is shared."""
+    lengths = [len(value) for value in batch.values() if isinstance(value, Tensor) and value.dim()]
+    n = len(batch["sample"]) if "sample" in batch else max(lengths, default=0)
+    try:
+        return [some_items(batch, rows, n) for rows in torch.arange(n).split(size)]
+    except ValueError as error:
+        raise ContrastError(f"In chunks: {error}") from error
 
 
 def _tables(flow: Flow) -> dict[str, Embeddings]:

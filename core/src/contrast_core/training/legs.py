@@ -12,9 +12,8 @@ from torch import Tensor
 from contrast_core.compose import Composition
 from contrast_core.errors import ContrastError
 from contrast_core.interfaces import Data, Flow
-from contrast_core.pipeline import REHEARSED
 from contrast_core.plan import Training
-from contrast_core.tasks import Rehearsal, Task
+from contrast_core.tasks import IN_BATCHES, REHEARSED, Rehearsal, Task
 from contrast_core.training.loader import batches_per_epoch, training_items
 
 
@@ -44,21 +43,25 @@ class Leg:
 
 @final
 class InTask(Data):
-    """The items of one task, in whose batches rehearsal joins; a batch also says `rehearsal` (B,) and `task`, from 0.
+    """The items of one task, in whose batches rehearsal joins.
+
+    A batch also says `rehearsal` (B,), `task`, its number from 0, and `past_share`, the share of classes of earlier
+    tasks among those of all tasks so far.
 
     Args:
         data: the data set.
-        task, number, count: which task of how many.
+        tasks, number: all tasks, and which of them this is.
         rehearsal: the store, read whenever an epoch begins.
         least: smaller batches of new items are left out.
     """
 
     def __init__(
-        self, data: Data, task: Task, number: int, count: int, rehearsal: Rehearsal | None = None, least: int = 2
+        self, data: Data, tasks: Sequence[Task], number: int, rehearsal: Rehearsal | None = None, least: int = 2
     ):
-        self.data, self.task, self.number, self.count = data, task, number, count
+        self.data, self.task, self.number, self.count = data, tasks[number], number, len(tasks)
         self.rehearsal, self.least = rehearsal, least
-        self.gives = (*data.gives, REHEARSED, "task")
+        self.gives = (*data.gives, *IN_BATCHES)
+        self.past_share = torch.tensor(_past_share(data.labels, tasks[: number + 1]))
 
     def load(self) -> None:
         """It is loaded."""
@@ -69,7 +72,8 @@ class InTask(Data):
     def batch(self, items: Tensor) -> Flow:
         """The data's batch, and which of its items are of earlier tasks."""
         again = (~torch.isin(items, self.task.items)).long()
-        return {**self.data.batch(items), REHEARSED: again, "task": torch.tensor(self.number)}
+        batch = self.data.batch(items)
+        return {**batch, REHEARSED: again, "task": torch.tensor(self.number), "past_share": self.past_share}
 
     @property
     def training_items(self) -> Tensor:
@@ -83,11 +87,12 @@ class InTask(Data):
         # A kept item that belongs to this task too is new, and comes as such.
         kept = kept[~torch.isin(kept, self.task.items)]
         most = self.rehearsal.in_batch if self.rehearsal is not None else 0
-        return [
-            torch.cat([new, kept[torch.randperm(len(kept), generator=generator)[:most]]])
-            for new in own.split(batch_size)
-            if len(new) >= self.least
-        ]
+        fresh = [new for new in own.split(batch_size) if len(new) >= self.least]
+        if most == "once":
+            mixed = torch.cat([own, kept])
+            # As many batches as without: their number must not depend on what was kept.
+            return mixed[torch.randperm(len(mixed), generator=generator)].tensor_split(max(1, len(fresh)))
+        return [torch.cat([new, kept[torch.randperm(len(kept), generator=generator)[:most]]]) for new in fresh]
 
     def told(self, batch: Flow) -> str:
         """The task's number."""
@@ -97,6 +102,14 @@ class InTask(Data):
     def labels(self) -> Tensor | None:
         """The data's."""
         return self.data.labels
+
+
+def _past_share(labels: Tensor | None, tasks: Sequence[Task]) -> float:
+    if labels is None:
+        return 0.0
+    *earlier, now = [set(labels[task.items].tolist()) for task in tasks]
+    past = set[int]().union(*earlier)
+    return len(past) / len(past | now)
 
 
 def tasks_of(composition: Composition) -> Sequence[Task]:
@@ -138,17 +151,27 @@ def begin_rehearsal(composition: Composition, tasks: Sequence[Task]) -> None:
     if store is None or not tasks:
         return
     items = torch.cat([task.items for task in tasks])
-    store.begin(len(composition.data), 1 if labels is None else len(labels[items].unique()))
+    classes = 1 if labels is None else len(labels[items].unique())
+    try:
+        store.begin(len(composition.data), classes, len(items))
+    except ValueError as error:
+        raise ContrastError(f"{composition.recipe.source.where('rehearsal')}: [rehearsal] {error}") from error
 
 
 def beginning_of(data: Data, tasks: Sequence[Task]) -> Data:
     """What the first batches are drawn from."""
-    return InTask(data, tasks[0], 0, len(tasks)) if tasks else data
+    return InTask(data, tasks, 0) if tasks else data
 
 
-def marked(batch: Flow) -> Flow:
-    """A batch of data without tasks, with what a batch of the first task has more."""
-    return {**batch, REHEARSED: torch.zeros_like(batch["sample"]), "task": torch.tensor(0)}
+def marked(batch: Flow, again: Tensor | None = None) -> Flow:
+    """A batch of data without tasks, with what a batch of the first task has more.
+
+    Or of the second of two alike: `again` (B,) says which items are then of the first.
+    """
+    known = {REHEARSED: torch.zeros_like(batch["sample"]), "task": torch.tensor(0), "past_share": torch.tensor(0.0)}
+    if again is not None:
+        known = {REHEARSED: again.long(), "task": torch.tensor(1), "past_share": torch.tensor(0.5)}
+    return {**batch, **known}
 
 
 def legs_of(composition: Composition, training: Training, processes: int) -> list[Leg]:
@@ -160,7 +183,7 @@ def legs_of(composition: Composition, training: Training, processes: int) -> lis
     tasks, data = tasks_of(composition), composition.data
     least, store = max(2, processes), composition.pipeline.rehearsal
     parts: list[tuple[Data, Task | None]] = [
-        (InTask(data, task, number, len(tasks), store, least), task) for number, task in enumerate(tasks)
+        (InTask(data, tasks, number, store, least), task) for number, task in enumerate(tasks)
     ] or [(data, None)]
     legs: list[Leg] = []
     for number, (part, task) in enumerate(parts):

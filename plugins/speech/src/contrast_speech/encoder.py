@@ -22,11 +22,11 @@ class Seq2Seq(Encoder):
 
         embedding = mean_u h_A[u]     audio = g_A(embedding)     text = g_T(Emb[intent])     logits = decoder(y, h_A)
 
-    Means are over a recording's own states. Tables, all of B rows with the columns `label`, `rehearsal`, `sample`:
+    Means are over a recording's own states. Tables, all of B rows with the columns `label` and `sample`:
     `embedding` (z: (B, width)), `audio` and `text` (z: (B, dimension)), `tokens` (logits: (B, l - 1, vocabulary),
     column `target`: the tokens to be predicted, after the first) and `intent` (z: (B, vocabulary), the logits of the
-    first decoding step; column `said`: (B, longest) int64). In evaluation mode `said` is what greedy decoding says,
-    in training mode, where nobody reads it, PAD alone.
+    first decoding step; column `said`: (B, longest) int64). In evaluation mode `said` is what greedy decoding says;
+    in training mode, and of a teacher that is not asked for it (`decodes`), where nobody reads it, PAD alone.
 
     Args:
         width, heads, layers, decoder_layers, feed_forward, dropout: of the transformers.
@@ -42,9 +42,9 @@ class Seq2Seq(Encoder):
     attention and from the loss.
     """
 
-    needs = ("features", "frames", "target", "label", "rehearsal", "sample", "vocabulary")
+    needs = ("features", "frames", "target", "label", "sample", "vocabulary")
     gives = (
-        *(f"{table}{column}" for table in TABLES for column in ("", ".label", ".rehearsal", ".sample")),
+        *(f"{table}{column}" for table in TABLES for column in ("", ".label", ".sample")),
         "tokens.target",
         "intent.said",
     )
@@ -68,6 +68,8 @@ class Seq2Seq(Encoder):
             raise ValueError(f"width = {width} must be even and a multiple of heads = {heads}.")
         self.sizes = width, heads, layers, decoder_layers, feed_forward, dropout
         self.dimension, self.text, self.longest = dimension, text, longest
+        self.decodes = True
+        """Whether evaluation mode decodes beyond the first token."""
         self.audio_encoder: AudioEncoder
         self.decoder: TextDecoder
         self.audio_projection: nn.Linear
@@ -87,11 +89,11 @@ class Seq2Seq(Encoder):
         target = flow["target"]
         states, lengths = self.listen(flow)
         pooled = _mean(states, lengths)
-        logits = self.decoder(target[:, :-1], states, lengths)
+        logits = self._decoded(target[:, :-1], states, lengths)
         said = torch.full((len(target), self.longest), PAD, device=target.device)
-        if not self.training:
+        if self.decodes and not self.training:
             said = self.decoder.greedy(states, lengths, self.longest)
-        columns = {name: flow[name] for name in ("label", "rehearsal", "sample")}
+        columns = {name: flow[name] for name in ("label", "sample")}
         return {
             "embedding": Embeddings.of(pooled, **columns),
             "audio": Embeddings.of(self.audio_projection(pooled), **columns),
@@ -99,6 +101,10 @@ class Seq2Seq(Encoder):
             "tokens": Embeddings({"logits": logits}, {**columns, "target": target[:, 1:]}),
             "intent": Embeddings({"z": logits[:, 0]}, {**columns, "said": said}),
         }
+
+    def becomes_teacher(self) -> None:
+        """Decode no longer: it costs more than all the rest."""
+        self.decodes = False
 
     def listen(self, flow: Flow) -> tuple[Tensor, Tensor]:
         """States of the audio encoder, (B, u, width), and their numbers, (B,)."""
@@ -109,13 +115,6 @@ class Seq2Seq(Encoder):
         """What greedy decoding says, (B, longest) int64."""
         return self.decoder.greedy(*self.listen(flow), self.longest)
 
-    def first(self, flow: Flow) -> Tensor:
-        """The likeliest first token of the whole vocabulary, (B,) int64: the intent, without decoding further."""
-        states, lengths = self.listen(flow)
-        start = torch.full((len(states), 1), SOS, device=states.device)
-        said: Tensor = self.decoder(start, states, lengths)[:, 0].argmax(1)
-        return said
-
     def logits_of(self, flow: Flow, said: Tensor) -> Tensor:
         """Logits of given sequences (B, l), each token from those before it: (B, l, vocabulary)."""
         start = torch.full((len(said), 1), SOS, device=said.device)
@@ -125,6 +124,12 @@ class Seq2Seq(Encoder):
     def embed(self, flow: Flow) -> Embeddings:
         """The mean of the audio encoder's states, without any decoding."""
         return Embeddings.of(_mean(*self.listen(flow)))
+
+    def _decoded(self, tokens: Tensor, states: Tensor, lengths: Tensor) -> Tensor:
+        """Logits after each token; where all rows have ended nothing is computed, and they are 0."""
+        most = max(1, int((tokens != PAD).any(0).sum()))
+        logits: Tensor = self.decoder(tokens[:, :most], states, lengths)
+        return nn.functional.pad(logits, (0, 0, 0, tokens.shape[1] - most))
 
     def _text(self, target: Tensor) -> Tensor:
         if self.text == "intent":

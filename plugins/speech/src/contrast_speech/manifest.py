@@ -24,18 +24,17 @@ def contrast_manifest() -> Manifest:
     return Manifest(
         api=API,
         components=[
-            # Data, evaluator, step.
+            # Data and evaluator.
             _component("data", "spoken", "data.component:Spoken",
-                       "Spoken commands in tasks: synthetic, FSDD, Fluent Speech Commands, SLURP or SNIPS."),
-            _component("evaluator", "over-tasks", "evaluation:OverTasks",
-                       "Average and last accuracy, forgetting, backward transfer, word errors, the task matrix.", ""),
-            _component("step", "by-task", "step:ByTask", "The optimiser begins anew with each task."),
+                       "Spoken commands: synthetic, FSDD, Fluent Speech Commands, SLURP or SNIPS."),
+            _component("evaluator", "decoding", "evaluation:Decoding",
+                       "Accuracy of the decoded intent, and word error rate.", ""),
             # Views, encoders, samplers, objectives.
             _component("view", "log-mel", "views:LogMel", "Log-mel energies or MFCCs of waveforms.", ""),
             _component("view", "spec-augment", "views:SpecAugment", "Masks of bands and of frames.", SPECAUGMENT),
             _component("encoder", "seq2seq", "encoder:Seq2Seq", "From features to intent and transcript."),
-            _component("encoder", "task-snapshots", "snapshots:TaskSnapshots",
-                       "A model and its copies at the end of each task; the last is the teacher."),
+            _component("encoder", "taught-sequences", "transcripts:TaughtSequences",
+                       "Beside the teacher's tables, the student's logits of what the teacher says.", SEQKD),
             _component("sampler", "rehearsal-distillation", "samplers:RehearsalDistillation",
                        "Rehearsal rows meet the teacher's of their class, against the student's."),
             _component("sampler", "audio-text", "samplers:AudioText", "Audio against text and back, by class."),
@@ -43,11 +42,11 @@ def contrast_manifest() -> Manifest:
                        "Positives from the teacher, negatives from the student, anchors from the memory."),
             _component("objective", "token-cross-entropy", "objectives:TokenCrossEntropy",
                        "The sequence loss; on the teacher's sequences, sequence distillation.", SEQKD),
-            _component("objective", "token-distillation", "objectives:TokenDistillation",
+            _component("objective", "token-distillation", "distillation:TokenDistillation",
                        "The teacher's distribution or logits at every token.", DER),
-            _component("objective", "logit-distillation", "objectives:LogitDistillation",
+            _component("objective", "logit-distillation", "distillation:LogitDistillation",
                        "The teacher's softened logits of the intent.", LWF),
-            _component("objective", "feature-distillation", "objectives:FeatureDistillation",
+            _component("objective", "feature-distillation", "distillation:FeatureDistillation",
                        "The teacher's pooled audio features.", SEQKD),
         ],
         recipes=[
@@ -55,7 +54,7 @@ def contrast_manifest() -> Manifest:
             _recipe("coconut-seq-kd", "COCONUT and sequence distillation."),
             _recipe("nspt", "COCONUT without the audio-text contrast: an ablation."),
             _recipe("audio-text", "COCONUT without NSPT: an ablation."),
-            _recipe("rehearsal", "Experience replay of a random memory, no distillation.", ""),
+            _recipe("rehearsal", "Experience replay of random or herded exemplars, no distillation.", ""),
             _recipe("fine-tuning", "No memory: the lower bound.", ""),
             _recipe("joint", "All intents in one task: the upper bound.", ""),
             _recipe("audio-kd", "Rehearsal and feature distillation.", SEQKD),

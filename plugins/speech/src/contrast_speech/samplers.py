@@ -18,7 +18,8 @@ class RehearsalDistillation(PairSampler):
     Anchors: the r rehearsal rows of the student's table. Candidates: all n rows of it, and the teacher's rows.
     Positives: the teacher's rehearsal rows of the anchor's class, the anchor's own recording included. Negatives: all
     of the student's rows, those of the class and of the new classes included, but for the anchor itself. Without
-    rehearsal or without a teacher there is no anchor.
+    rehearsal or without a teacher there is no anchor. Which rows are rehearsal, and the teacher, are what a recipe's
+    section [tasks] and `core/task-teacher` add.
 
     Args:
         table: the student's table; its teacher's is TABLE-teacher.

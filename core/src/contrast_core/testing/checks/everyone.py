@@ -6,7 +6,7 @@ import inspect
 import re
 from typing import Any, Union, get_args, get_origin
 
-from contrast_core.compose import INTERFACES
+from contrast_core.building import INTERFACES
 from contrast_core.describe import describe
 from contrast_core.errors import ContrastError
 from contrast_core.schema import REQUIRED, Parameter, check, parameters_of

@@ -52,6 +52,15 @@ class Corpus:
         return sorted({each.intent for each in self.utterances})
 
 
+def trainable(corpus: Corpus) -> Corpus:
+    """The corpus without utterances of intents that no training utterance has; what it is says how many they were."""
+    known = {each.intent for each in corpus.utterances if each.part == "train"}
+    kept = [each for each in corpus.utterances if each.intent in known]
+    if missing := len(corpus.utterances) - len(kept):
+        return Corpus(kept, f"{corpus.about} {missing:,} recording(s) of an intent that none trains, left out.")
+    return corpus
+
+
 def int16(samples: NDArray[np.int16], rate: int) -> Sound:
     """Sixteen-bit samples as a sound in [-1, 1)."""
     return Sound(np.asarray(samples / 32768, dtype=np.float32), rate)
