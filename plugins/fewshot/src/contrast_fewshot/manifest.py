@@ -58,6 +58,7 @@ def contrast_manifest() -> Manifest:
             _recipe("beclr-tieredimagenet", "The authors' settings for tieredImageNet, ResNet-18; needs data.path."),
             _recipe("beclr-tieredimagenet-resnet50", "The same with ResNet-50."),
             _recipe("beclr-cifar-fs", "The authors' settings for CIFAR-FS, ResNet-18; needs data.path."),
+            _recipe("beclr-cub", "The authors' settings for miniImageNet on CUB, ResNet-18; needs data.path."),
             _recipe("beclr-fc100", "The authors' settings for FC100, ResNet-18; needs data.path."),
         ],
     )  # fmt: skip
