@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contrast_core.views.image_changes import LUMA, blurred, cut_out, grey, jittered, moved
+from contrast_core.views.image_changes import LUMA, Motion, blurred, cut_out, grey, jittered, moved
 from contrast_core.views.images import ImageViews
 
 
@@ -30,15 +31,15 @@ def test_nothing_asked_for_is_the_identity() -> None:
 def test_a_certain_flip_is_a_flip() -> None:
     """With probability 1 left and right (top and bottom) are exchanged."""
     x = images()
-    torch.testing.assert_close(moved(x, (1, 1), (1, 0), 0, 0), x.flip(3), rtol=0, atol=1e-5)
-    torch.testing.assert_close(moved(x, (1, 1), (0, 1), 0, 0), x.flip(2), rtol=0, atol=1e-5)
+    torch.testing.assert_close(moved(x, Motion((1, 1), (1, 0), 0, 0)), x.flip(3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(moved(x, Motion((1, 1), (0, 1), 0, 0)), x.flip(2), rtol=0, atol=1e-5)
 
 
 def test_a_rotation_keeps_distances_in_oblong_images() -> None:
     """A dot goes round the centre on a circle of pixels, whatever the aspect."""
     x = torch.zeros(64, 1, 41, 61)
     x[:, :, 19:22, 39:42] = 1  # ten pixels to the right of the centre
-    turned = moved(x, (1, 1), (0, 0), 180, 0)
+    turned = moved(x, Motion((1, 1), (0, 0), 180, 0))
     mass = turned.sum((1, 2, 3))
     row = (turned.sum((1, 3)) * torch.arange(41)).sum(1) / mass - 20
     column = (turned.sum((1, 2)) * torch.arange(61)).sum(1) / mass - 30
@@ -49,11 +50,72 @@ def test_a_rotation_keeps_distances_in_oblong_images() -> None:
 def test_a_crop_shows_a_part_of_the_image() -> None:
     """Coordinates in a crop of area a span a share of the image that fits its aspect."""
     ramp = torch.linspace(0, 1, 33).expand(200, 1, 33, 33)
-    cropped = moved(ramp, (0.25, 0.25), (0, 0), 0, 0)
+    cropped = moved(ramp, Motion((0.25, 0.25), (0, 0), 0, 0))
     span = (cropped[:, 0, 16, 32] - cropped[:, 0, 16, 0]) / (ramp[:, 0, 16, 32] - ramp[:, 0, 16, 0])
     assert float(span.min()) >= 0.5 * (3 / 4) ** 0.5 - 0.02
     assert float(span.max()) <= 0.5 * (4 / 3) ** 0.5 + 0.02
     assert 0 <= float(cropped.min()) < float(cropped.max()) <= 1
+
+
+def test_a_scale_enlarges_about_the_centre_and_a_shear_keeps_rows() -> None:
+    """A dot's distance from the centre is multiplied; a sheared row stays in its height and moves along x."""
+    x = torch.zeros(64, 1, 41, 61)
+    x[:, :, 9:12, 29:32] = 1  # ten pixels above the centre
+    places = torch.arange(41), torch.arange(61)
+    for motion in (Motion((1, 1), (0, 0), scale=0.3), Motion((1, 1), (0, 0), shear=30)):
+        torch.manual_seed(0)
+        found = moved(x, motion)
+        mass = found.sum((1, 2, 3))
+        row = (found.sum((1, 3)) * places[0]).sum(1) / mass - 20
+        column = (found.sum((1, 2)) * places[1]).sum(1) / mass - 30
+        if motion.scale:
+            assert float(row.min()) < -11.5
+            assert float(row.max()) > -8.5
+            assert float(column.abs().max()) < 0.1
+        else:
+            assert float((row + 10).abs().max()) < 0.1
+            assert 4 < float(column.abs().max()) < 10 * math.tan(math.radians(30)) + 0.1
+
+
+def test_views_of_a_size_are_squares_and_keep_shapes_round() -> None:
+    """A crop of an oblong image has the aspect of the square it fills; in evaluation it is the middle."""
+    x = images(4, 3, 20, 30)
+    view = ImageViews(size=12, crop=(0.2, 1.0), flip=0.5)
+    assert tuple(view({"image": x})["two"].shape) == (4, 3, 12, 12)
+    assert torch.equal(view.eval()({"image": x})["one"], x[:, :, 4:16, 9:21])
+    across = torch.arange(60.0).expand(50, 1, 30, 60) / 60
+    down = torch.arange(30.0)[:, None].expand(50, 1, 30, 60) / 60
+    spans = []
+    for ramp, (row, column) in ((across, (0, 1)), (down, (1, 0))):
+        torch.manual_seed(0)
+        cut = moved(ramp, Motion((0.1, 0.2), (0, 0), size=15))[:, 0]
+        spans.append(cut[:, 7 * column + 7 * row + 7 * row, 7 * row + 14 * column] - cut[:, 7 * column, 7 * row])
+    ratio = spans[0] / spans[1]
+    assert float(ratio.min()) > 3 / 4 - 0.01
+    assert float(ratio.max()) < 4 / 3 + 0.01
+    with pytest.raises(ValueError, match="20 x 30 pixels are smaller than size = 24"):
+        ImageViews(size=24).eval()({"image": x})
+
+
+def test_views_are_standardised_in_training_and_evaluation() -> None:
+    """Channel by channel, and no part of a checkpoint."""
+    x = images()
+    mean, deviation = [0.1, 0.2, 0.3], [0.5, 1.0, 2.0]
+    view = ImageViews(crop=(1.0, 1.0), mean=mean, deviation=deviation)
+    expected = torch.stack([(x[:, c] - mean[c]) / deviation[c] for c in range(3)], 1)
+    for found in (view({"image": x}), view.eval()({"image": x})):
+        torch.testing.assert_close(found["one"], expected)
+    assert not view.state_dict()
+    with pytest.raises(ValueError, match="has 1 channels, but mean and deviation are for 3"):
+        view({"image": x[:, :1]})
+
+
+def test_jitter_changes_some_images() -> None:
+    """With its probability, the others not at all."""
+    x = images(200, 1)
+    torch.manual_seed(0)
+    found = ImageViews(crop=(1.0, 1.0), brightness=0.5, jitter=0.3)({"image": x})["one"]
+    assert 0.2 < float((found != x).any(3).any(2).any(1).float().mean()) < 0.4
 
 
 def test_grey_is_the_luma() -> None:
@@ -102,7 +164,8 @@ def test_everything_at_once_stays_an_image(channels: int) -> None:
     """All options together: the same shape, values in [0, 1], other draws for each view and image."""
     x = images(8, channels)
     everything: dict[str, Any] = {
-        "crop": (0.3, 0.9), "flip": 0.5, "vertical_flip": 0.5, "rotation": 20, "shift": 1, "brightness": 0.5,
+        "crop": (0.3, 0.9), "flip": 0.5, "vertical_flip": 0.5, "rotation": 20, "shift": 1, "scale": 0.2, "shear": 10,
+        "brightness": 0.5,
         "contrast": 0.5, "saturation": 0.5, "greyscale": 0.5, "blur": 0.5, "solarise": 0.5, "cutout": 0.3, "noise": 0.1,
     }  # fmt: skip
     torch.manual_seed(0)
@@ -118,6 +181,10 @@ def test_everything_at_once_stays_an_image(channels: int) -> None:
         ({"names": ()}, "at least one view"),
         ({"crop": (0.0, 1.0)}, "two shares of the area"),
         ({"flip": 1.5}, "flip = 1.5 must be from 0 to 1"),
+        ({"scale": 1.0}, "scale = 1.0 must be from 0 to below 1"),
+        ({"shear": 90.0}, "shear = 90.0 from 0 to below 90 degrees"),
+        ({"size": 0}, "size = 0 must be at least one pixel"),
+        ({"mean": [0.5]}, "a number each"),
         ({"rotation": -1.0}, "rotation = -1.0 must not be negative"),
     ],
 )

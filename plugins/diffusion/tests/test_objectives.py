@@ -72,8 +72,10 @@ def in_loops(a: Tensor, p: Tensor, real: Tensor, scaling: str, t: float, margin:
 
 @pytest.mark.parametrize("scaling", ["weight", "margin", "none"])
 @pytest.mark.parametrize("temperature", [0.07, 0.5])
-def test_values_and_gradients_equal_the_equation(scaling, temperature):
-    """All three ways to scale negatives, through the public sampler and objective."""
+@pytest.mark.parametrize("small", [0, 2**18])
+def test_values_and_gradients_equal_the_equation(scaling, temperature, small, monkeypatch):
+    """All three ways to scale negatives, through the public sampler and objective; layers one by one and at once."""
+    monkeypatch.setattr("contrast_diffusion.objectives.SMALL", small)
     a, p, real = rows()
     objective = MultiscaleAppearance(scaling=scaling, temperature=temperature, margin=0.4)
     term = objective(outputs(a, p, real))

@@ -38,6 +38,7 @@ PUBLISHED = {
     "tieredimagenet": 10,
     "tieredimagenet-resnet50": 3,
     "cifar-fs": 5,
+    "cub": 5,
     "fc100": 5,
 }
 
@@ -121,6 +122,7 @@ def photographs(tmp_path):
                     tmp_path / split / f"{split}-{c}" / f"{i}.png",
                     tmp_path / "data" / f"{split}-{c}" / f"{i}.png",
                     tmp_path / "images" / f"{split}-{c}-{i}.png",
+                    tmp_path / "images" / f"{split}-{c}" / f"{i}.png",
                 ):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     picture.save(path)

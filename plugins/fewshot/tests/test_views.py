@@ -1,4 +1,4 @@
-"""Views: masks, affine maps, photographs, stacked tables; and the encoders around them."""
+"""Views: masks and stacked tables; and the encoders around them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import torch
 
 from contrast_core.embeddings import Embeddings
 from contrast_core.encoders.mlp import MLP
-from contrast_fewshot.affine import Affine
 from contrast_fewshot.convnet import ConvNet
 from contrast_fewshot.encoders import Predicting
 from contrast_fewshot.mask import BlockMask
-from contrast_fewshot.photos import PhotoViews
 from contrast_fewshot.stack import Stack
 
 
@@ -29,39 +27,10 @@ def test_about_a_share_of_the_patches_is_masked_in_blocks(ratio):
     assert torch.equal(patches.amax((2, 4)), patches.amin((2, 4)))
 
 
-def test_evaluation_masks_and_moves_nothing():
-    """All image views."""
+def test_evaluation_masks_nothing():
+    """The copy is the image."""
     images = torch.rand(3, 3, 8, 8)
     assert torch.equal(BlockMask(["image"], patch=2).eval()({"image": images})["image-masked"], images)
-    assert torch.equal(Affine().eval()({"image": images})["two"], images)
-    photos = PhotoViews(size=4, mean=[0.5], deviation=[0.5]).eval()({"image": images})["one"]
-    torch.testing.assert_close(photos, (images[:, :, 2:6, 2:6] - 0.5) / 0.5)
-
-
-def test_affine_without_ranges_is_the_image():
-    """And with a shift it moves."""
-    torch.manual_seed(0)
-    images = torch.rand(4, 1, 9, 9)
-    still = Affine(rotation=0, scale=0, shear=0, shift=0)({"image": images})
-    torch.testing.assert_close(still["one"], images, rtol=1e-4, atol=1e-5)
-    moved = Affine()({"image": images})
-    assert not torch.allclose(moved["one"], moved["two"], atol=1e-2)
-
-
-def test_photo_views_are_of_their_size_and_range():
-    """Before scaling they lie in [0, 1]; grey images work too."""
-    torch.manual_seed(0)
-    for channels in (1, 3):
-        images = torch.rand(16, channels, 20, 24)
-        found = PhotoViews(size=12, mean=[0.0], deviation=[1.0])({"image": images})
-        assert tuple(found["one"].shape) == (16, channels, 12, 12)
-        assert float(found["one"].min()) >= -1e-6
-        assert float(found["one"].max()) <= 1 + 1e-6
-        assert not torch.equal(found["one"], found["two"])
-    whole = PhotoViews(size=20, least_area=1.0, flips=False, colours=False, mean=[0.0], deviation=[1.0])
-    square = torch.rand(2, 3, 20, 20)
-    spread = whole({"image": square})["one"]
-    assert tuple(spread.shape) == (2, 3, 20, 20)
 
 
 @pytest.mark.parametrize(
@@ -70,13 +39,6 @@ def test_photo_views_are_of_their_size_and_range():
         (lambda: BlockMask(["one"], patch=3)({"one": torch.ones(1, 1, 8, 8)}), "patches of 3"),
         (lambda: BlockMask([]), "views"),
         (lambda: BlockMask(["one"], ratio=2.0), "ratio"),
-        (lambda: Affine(rotation=999.0), "rotation"),
-        (lambda: Affine(names=["one", "one"]), "none twice"),
-        (lambda: Affine()({"image": torch.ones(3, 4)}), "affine views need"),
-        (lambda: PhotoViews(least_area=0.0), "least_area"),
-        (lambda: PhotoViews(mean=[0.5]), "as many"),
-        (lambda: PhotoViews(size=4)({"image": torch.ones(2, 1, 8, 8)}), "3 channels"),
-        (lambda: PhotoViews(size=9).eval()({"image": torch.ones(2, 3, 8, 8)}), "smaller than"),
         (lambda: Stack({}), "Give each name"),
         (lambda: ConvNet(views=[]), "at least one name"),
         (lambda: ConvNet(width=0), "width = 0"),
@@ -118,7 +80,7 @@ def test_images_of_other_channels_are_refused():
     encoder = ConvNet()
     encoder.prepare({"one": torch.rand(2, 1, 8, 8)})
     flow = {"one": torch.rand(2, 1, 8, 8), "two": torch.rand(2, 3, 8, 8), "sample": torch.arange(2)}
-    with pytest.raises(ValueError, match=r"'two' has shape .* built for images of 1 channels"):
+    with pytest.raises(ValueError, match="'two' has 3 channels; this encoder was built for 1"):
         encoder(flow)
-    with pytest.raises(ValueError, match="images are"):
+    with pytest.raises(ValueError, match="must be floating images"):
         ConvNet().prepare({"one": torch.rand(2, 5)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,31 +18,78 @@ def between(low: float, high: float, x: Tensor) -> Tensor:
     return low + (high - low) * torch.rand(len(x), device=x.device, dtype=x.dtype)
 
 
-def moved(x: Tensor, crop: tuple[float, float], flips: tuple[float, float], rotation: float, shift: float) -> Tensor:
-    """Crop, flip, rotation (degrees) and shift (pixels) as one affine map with bilinear reading, black outside."""
+class Motion(NamedTuple):
+    """How images are cropped and moved; what is 0 draws no number.
+
+    crop: least and largest share of the area. flips: probabilities, left with right and top with bottom.
+    rotation, shear: degrees either way. shift: pixels either way. scale: s, a factor from 1 - s to 1 + s.
+    size: side of the square that is read; None leaves height and width.
+    """
+
+    crop: tuple[float, float]
+    flips: tuple[float, float]
+    rotation: float = 0.0
+    shift: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    size: int | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether anything is done at all."""
+        parts = (*self.flips, self.rotation, self.shift, self.scale, self.shear)
+        return self.crop[0] < 1 or self.size is not None or any(parts)
+
+
+def moved(x: Tensor, motion: Motion) -> Tensor:
+    """All of a motion as one affine map with bilinear reading, black outside; (B, C, H, W) or (B, C, size, size)."""
     count, _, height, width = x.shape
-    area = between(*crop, x)
-    ratio = between(math.log(3 / 4), math.log(4 / 3), x).exp() if crop != (1, 1) else torch.ones_like(area)
+    down_to, across_to = (height, width) if motion.size is None else (motion.size, motion.size)
+    area = between(*motion.crop, x)
+    ratio = torch.ones_like(area)
+    if motion.crop != (1, 1):
+        ratio = between(math.log(3 / 4), math.log(4 / 3), x).exp()
+    ratio = ratio * (across_to * height / (down_to * width))
     across, down = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
-    centre_x = (1 - across) * between(-1, 1, x) + 2 * shift / width * between(-1, 1, x)
-    centre_y = (1 - down) * between(-1, 1, x) + 2 * shift / height * between(-1, 1, x)
-    mirror_x = torch.where(between(0, 1, x) < flips[0], -1.0, 1.0) if flips[0] else 1.0
-    mirror_y = torch.where(between(0, 1, x) < flips[1], -1.0, 1.0) if flips[1] else 1.0
-    angle = between(-1, 1, x) * math.radians(rotation) if rotation else torch.zeros_like(area)
+    centre_x = (1 - across) * between(-1, 1, x) + 2 * motion.shift / width * between(-1, 1, x)
+    centre_y = (1 - down) * between(-1, 1, x) + 2 * motion.shift / height * between(-1, 1, x)
+    mirror_x = torch.where(between(0, 1, x) < motion.flips[0], -1.0, 1.0) if motion.flips[0] else 1.0
+    mirror_y = torch.where(between(0, 1, x) < motion.flips[1], -1.0, 1.0) if motion.flips[1] else 1.0
+    angle = between(-1, 1, x) * math.radians(motion.rotation) if motion.rotation else torch.zeros_like(area)
     cos, sin = angle.cos(), angle.sin()
+    if motion.scale:
+        zoom = between(1 - motion.scale, 1 + motion.scale, x)
+        cos, sin = cos / zoom, sin / zoom
+    # Turned after the shear along x.
+    up_x, up_y = -sin, cos
+    if motion.shear:
+        slope = (between(-1, 1, x) * math.radians(motion.shear)).tan()
+        up_x, up_y = up_x + cos * slope, up_y + sin * slope
     # Coordinates go from -1 to 1 in both directions, so a rotation of an oblong image needs its aspect.
     theta = torch.stack(
         [
-            torch.stack([across * cos * mirror_x, -down * sin * mirror_y * height / width, centre_x], 1),
-            torch.stack([across * sin * mirror_x * width / height, down * cos * mirror_y, centre_y], 1),
+            torch.stack([across * cos * mirror_x, down * up_x * mirror_y * height / width, centre_x], 1),
+            torch.stack([across * sin * mirror_x * width / height, down * up_y * mirror_y, centre_y], 1),
         ],
         1,
     )
-    grid = functional.affine_grid(theta.to(x.dtype), [count, 1, height, width], align_corners=False)
+    grid = functional.affine_grid(theta.to(x.dtype), [count, 1, down_to, across_to], align_corners=False)
     # Black begins at the image's edge, not half a pixel inside of it, where zeros for padding would mix in.
     inside = (grid.abs() <= 1 + 1e-6).all(3)[:, None]
     read = functional.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return (read * inside).clamp(0, 1)
+
+
+def middle(x: Tensor, size: int) -> Tensor:
+    """The square of `size` pixels in the middle.
+
+    Raises:
+        ValueError: if the images are smaller.
+    """
+    top, left = ((side - size) // 2 for side in x.shape[2:])
+    if min(x.shape[2:]) < size:
+        raise ValueError(f"Images of {x.shape[2]} x {x.shape[3]} pixels are smaller than size = {size}.")
+    return x[:, :, top : top + size, left : left + size]
 
 
 def grey(x: Tensor) -> Tensor:

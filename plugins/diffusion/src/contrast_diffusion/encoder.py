@@ -142,8 +142,7 @@ class SubjectDiffusion(Encoder):
         """All tables."""
         _check(flow["image"], flow["cut"], {"caption": flow["caption"], self.text: flow[self.text]})
         spoken = self.backbone.text(flow[self.text])
-        words = spoken.words
-        both = self._features(torch.cat([flow["image"], flow["cut"]]), torch.cat([words, words]))
+        both = self._features(torch.cat([flow["image"], flow["cut"]]), spoken.words)
         reference, cut = (Features(*part) for part in zip(*(x.chunk(2) for x in both), strict=True))
         facts = {name: flow[name] for name in ("sample", "subject")}
         codes = {**facts, "appearance": flow["appearance"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal, final
 
 import torch
@@ -14,7 +15,11 @@ from contrast_core.embeddings import Embeddings, at_least_float32
 from contrast_core.interfaces import Objective, Outputs, Term
 from contrast_core.objectives.rows import average
 from contrast_core.pairs import Pairs
+from contrast_core.pairwise.kernels import exponentials, log_of
 from contrast_core.relations import Relation, kernel
+
+SMALL = 2**18
+"""Pairs times layers up to which MACL computes all layers in one tensor."""
 
 
 @final
@@ -78,7 +83,8 @@ class MultiscaleAppearance(Objective):
     Use: For codes of subjects, or of anything that has parts at several scales, where some negatives are more alike
         than others and a network that is not trained can say how much.
 
-    Cost: O(L n m d) time, tiles for memory; the likeness is computed anew for every layer, O(n m k).
+    Cost: O(L n m d) time. Up to 2^18 pairs times layers all layers are one tensor; beyond, tiles for memory, and the
+        likeness is computed anew for every layer, O(n m k).
 
     Parity: no code is public. Loops over the equation to 1e-10 in float64, values and gradients; with equal r and one
         positive it is InfoNCE.
@@ -113,19 +119,13 @@ class MultiscaleAppearance(Objective):
         if not layers:
             raise ValueError(f"The field '{self.field}' has no layers.")
         negatives, offset = self._scaled(pairs)
+        sums = _at_once if layers * len(pairs.anchors) * len(pairs.candidates) <= SMALL else _one_by_one
         count = pairwise.weight(pairs, pairs.positives)
-        losses, valid = [], []
-        for layer in range(layers):
-            anchors, candidates = (_layer(t, self.field, layer) for t in (pairs.anchors, pairs.candidates))
-            one = Pairs(anchors, candidates, pairs.positives, pairs.negatives)
-            positive = pairwise.logsumexp(one, one.positives, temperature=self.temperature)
-            negative = pairwise.logsumexp(one, negatives, temperature=self.temperature)
-            both = (count > 0) & (negative != -math.inf)
-            gap = negative - positive + (count.clamp(min=1).log() - offset).to(positive)
-            losses.append(functional.softplus(torch.where(both, gap, 0.0)))
-            valid.append(both)
+        positive, negative = sums(pairs, self.field, (pairs.positives, negatives), self.temperature)
         # Which rows count depends on columns alone, so it is the same at every layer.
-        return average(torch.stack(losses).mean(0), valid[0])
+        valid = (count > 0) & (negative[0] != -math.inf)
+        gap = negative - positive + (count.clamp(min=1).log() - offset).to(positive)
+        return average(functional.softplus(torch.where(valid, gap, 0.0)).mean(0), valid)
 
     def _scaled(self, pairs: Pairs) -> tuple[Relation, Tensor | float]:
         """The negatives with their factors, and the logarithm of the factors' mean."""
@@ -146,6 +146,37 @@ def unlike(a: Tensor, c: Tensor) -> Tensor:
     """1 - r = (1 - cos) / 2 of two features (..., k), in [0, 1]."""
     # Of subjects that look nearly the same little is left of 1 - cos, so it is not rounded to float32.
     return ((1 - functional.cosine_similarity(a.double(), c.double(), dim=-1)) / 2).clamp(0, 1)
+
+
+def _one_by_one(pairs: Pairs, field: str, relations: Sequence[Relation], temperature: float) -> list[Tensor]:
+    """log sum_j w_ij exp(c_ij / t) of all layers, (L, n), for each relation."""
+    found: list[list[Tensor]] = [[] for _ in relations]
+    for layer in range(pairs.anchors[field].shape[1]):
+        anchors, candidates = (_layer(t, field, layer) for t in (pairs.anchors, pairs.candidates))
+        one = Pairs(anchors, candidates, pairs.positives, pairs.negatives)
+        for relation, rows in zip(relations, found, strict=True):
+            rows.append(pairwise.logsumexp(one, relation, temperature=temperature))
+    return [torch.stack(rows) for rows in found]
+
+
+def _at_once(pairs: Pairs, field: str, relations: Sequence[Relation], temperature: float) -> list[Tensor]:
+    """The same from one tensor (L, n, m): where there are few pairs, the number of operations is what costs."""
+    device = pairs.anchors.device.type
+    with torch.autocast(device, enabled=False):
+        anchors, candidates = (_layer(t, field, 0) for t in (pairs.anchors, pairs.candidates))
+        first = Pairs(anchors, candidates, pairs.positives, pairs.negatives)
+        a, c = (
+            functional.normalize(at_least_float32(t[field]).transpose(0, 1), dim=2)
+            for t in (pairs.anchors, pairs.candidates)
+        )
+        logits = (a @ c.transpose(1, 2)).flatten(0, 1) / temperature
+        found = []
+        for relation in relations:
+            weights = pairwise.matrix(first, relation)[1].detach()
+            weights = weights if weights.dtype == torch.bool else weights.to(logits)
+            shares, shift = exponentials(logits, weights.repeat(len(a), 1), bounded=False)
+            found.append(log_of(shares.sum(1), shift).view(len(a), -1))
+        return found
 
 
 def _layer(table: Embeddings, field: str, layer: int) -> Embeddings:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from contrast_core.embeddings import Embeddings
+from contrast_core.encoders.convnet import check_images
 from contrast_core.encoders.view_table import check_views, given_by, view_table
 from contrast_core.interfaces import Encoder, Flow
 
@@ -63,9 +64,7 @@ class ConvNet(Encoder):
 
     def prepare(self, flow: Flow) -> None:
         """Build the layers for the channels of the first view's images."""
-        images = flow[self.views[0]]
-        if images.dim() != 4:
-            raise ValueError(f"The view '{self.views[0]}' has shape {tuple(images.shape)}; images are (B, C, H, W).")
+        images = check_images(flow, self.views[0])
         channels = images.shape[1]
         if self.kind == "conv4":
             self.backbone = conv4(channels, self.width, self.blocks, min(images.shape[2:]))
@@ -92,13 +91,10 @@ class ConvNet(Encoder):
         return view_table(self._encode(flow, self.views[0]), flow, self.views[0])
 
     def _encode(self, flow: Flow, view: str) -> Tensor:
-        images = flow[view]
-        first = next(self.backbone.parameters())
-        if images.dim() != 4 or images.shape[1] != first.shape[1]:
-            raise ValueError(
-                f"The view '{view}' has shape {tuple(images.shape)}; this encoder was built for images of "
-                f"{first.shape[1]} channels, (B, {first.shape[1]}, H, W)."
-            )
+        images = check_images(flow, view)
+        wanted = next(self.backbone.parameters()).shape[1]
+        if images.shape[1] != wanted:
+            raise ValueError(f"The view '{view}' has {images.shape[1]} channels; this encoder was built for {wanted}.")
         found: Tensor = self.backbone(images.contiguous(memory_format=torch.channels_last))
         return found
 

@@ -32,8 +32,6 @@ def contrast_manifest() -> Manifest:
             # Views, encoders, memories, samplers, objectives.
             _component("view", "block-mask", "mask:BlockMask",
                        "Copies of images in which blocks of patches are zero."),
-            _component("view", "affine", "affine:Affine", "Images turned, scaled, sheared and moved at random.", ""),
-            _component("view", "photo-views", "photos:PhotoViews", "Crops, flips, colours and blur of photographs."),
             _component("view", "stack", "stack:Stack", "Several tables as one; a view after the encoder.", ""),
             _component("encoder", "convnet", "convnet:ConvNet",
                        "Conv-4, ResNet-18 or ResNet-50 with a projection head."),
@@ -60,6 +58,7 @@ def contrast_manifest() -> Manifest:
             _recipe("beclr-tieredimagenet", "The authors' settings for tieredImageNet, ResNet-18; needs data.path."),
             _recipe("beclr-tieredimagenet-resnet50", "The same with ResNet-50."),
             _recipe("beclr-cifar-fs", "The authors' settings for CIFAR-FS, ResNet-18; needs data.path."),
+            _recipe("beclr-cub", "The authors' settings for miniImageNet on CUB, ResNet-18; needs data.path."),
             _recipe("beclr-fc100", "The authors' settings for FC100, ResNet-18; needs data.path."),
         ],
     )  # fmt: skip

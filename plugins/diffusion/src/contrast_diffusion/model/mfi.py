@@ -55,9 +55,12 @@ class MFI(nn.Module):
         self.fused = fused
 
     def forward(self, picture: Tensor, words: Tensor) -> Features:
-        """From features of n pictures (n, p, vision) and of their words (n, w, text)."""
+        """From features of n pictures (n, p, vision) and of their words (n, w, text).
+
+        Several pictures of the same words, (k n, p, vision) one set after the other, share them: these are read once.
+        """
         v, v_cls = self.visual(picture)
-        t, t_cls = self.textual(words)
+        t, t_cls = (x.repeat(len(picture) // len(words), *(1,) * (x.dim() - 1)) for x in self.textual(words))
         # The picture's own tokens go along, so that a small MLP need not carry all of it.
         fused = v + self.fusion(v, t)
         layers = self._heads(fused)

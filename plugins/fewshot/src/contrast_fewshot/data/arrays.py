@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, final
-from zipfile import BadZipFile
+from typing import final
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from contrast_core.data.files import array_of, load_arrays
+from contrast_core.data.image_files import Form, read_image_arrays
+from contrast_core.data.labels import ordered
 from contrast_core.errors import did_you_mean
 from contrast_core.interfaces import Data, Flow
 
@@ -23,7 +24,7 @@ class ImageArrays(Data):
 
     Args:
         path: the file; it has to be given.
-        images: key of the images, uint8, (n, h, w) or (n, h, w, C).
+        images: key of the images, uint8 or floating in [0, 1], (n, h, w), (n, h, w, C) or (n, C, h, w).
         label: key of the classes, (n,) integers or texts.
         group: key of the groups, (n,) integers or texts, for example alphabets; left out, every class is one.
         novel: the groups that are held out for episodes.
@@ -52,50 +53,26 @@ class ImageArrays(Data):
         self.gives = ("image", "sample", *(("label",) if shown else ()), "embedding.label")
         self._images = torch.empty(0)
         self._labels = self._base = self._novel = torch.empty(0, dtype=torch.int64)
-        self._classes: list[str] = []
+        self._classes: Sequence[str] = ()
 
     def load(self) -> None:
         """Read the arrays and part the items."""
-        pixels, labels, groups = self._read()
-        if (
-            pixels.dtype != np.uint8
-            or pixels.ndim not in (3, 4)
-            or (pixels.ndim == 4 and pixels.shape[3] not in (1, 3))
-        ):
+        path, (images, label, group) = Path(self.path), self.keys
+        self._images, texts = read_image_arrays(path, images, label, Form(None, None, skip_corrupt=False))
+        groups = array_of(path.name, load_arrays(path, (group,), images), group)
+        if groups.shape != (len(self._images),):
             raise ValueError(
-                f"'{self.keys[0]}' of {self.path} is {pixels.dtype} of shape {pixels.shape}; images are uint8, "
-                "(n, h, w) of grey or (n, h, w, 3) of colour."
+                f"'{group}' of {path.name} has shape {groups.shape}, but there are {len(self._images)} images."
             )
-        for key, found in zip(self.keys[1:], (labels, groups), strict=True):
-            if found.shape != pixels.shape[:1]:
-                raise ValueError(f"'{key}' of {self.path} has shape {found.shape}, but there are {len(pixels)} images.")
-        values, numbers = np.unique(labels, return_inverse=True)
-        self._classes = [str(value) for value in values]
-        self._labels = torch.tensor(numbers, dtype=torch.int64)
-        self._images = torch.tensor(pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2))
-        have = [str(value) for value in np.unique(groups)]
+        self._classes, self._labels = ordered(texts or ())
+        have, numbers = ordered([str(value) for value in groups.tolist()])
         for name in self.novel:
             if name not in have:
-                raise ValueError(f"'{self.keys[2]}' has no '{name}', only {', '.join(have)}.{did_you_mean(name, have)}")
-        held = torch.tensor(np.isin(groups.astype(str), self.novel))
+                raise ValueError(f"'{group}' has no '{name}', only {', '.join(have)}.{did_you_mean(name, have)}")
+        held = torch.isin(numbers, torch.tensor([have.index(name) for name in self.novel]))
         self._base, self._novel = (~held).nonzero().squeeze(1), held.nonzero().squeeze(1)
         if not len(self._base):
             raise ValueError("All groups are held out, so that nothing is left to train on; name fewer.")
-
-    def _read(self) -> list[np.ndarray[Any, Any]]:
-        if not Path(self.path).is_file():
-            raise ValueError(f"There is no file {self.path}; give an .npz file with --set data.path=FILE.")
-        try:
-            with np.load(self.path, allow_pickle=False) as file:
-                found = {key: file[key] for key in dict.fromkeys(self.keys) if key in file.files}
-                have = ", ".join(file.files)
-        except (OSError, EOFError, ValueError, AttributeError, BadZipFile) as error:
-            # np.load gives the array itself for a .npy file, which has no names: an AttributeError.
-            raise ValueError(f"{self.path} is no .npz file that can be read: {error}") from error
-        for key in self.keys:
-            if key not in found:
-                raise ValueError(f"{self.path} has no array '{key}', only {have}.")
-        return [found[key] for key in self.keys]
 
     def __len__(self) -> int:
         return len(self._images)
