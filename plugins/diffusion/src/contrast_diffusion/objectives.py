@@ -15,7 +15,6 @@ from contrast_core.embeddings import Embeddings, at_least_float32
 from contrast_core.interfaces import Objective, Outputs, Term
 from contrast_core.objectives.rows import average
 from contrast_core.pairs import Pairs
-from contrast_core.pairwise.kernels import exponentials, log_of
 from contrast_core.relations import Relation, kernel
 
 SMALL = 2**18
@@ -169,13 +168,14 @@ def _at_once(pairs: Pairs, field: str, relations: Sequence[Relation], temperatur
             functional.normalize(at_least_float32(t[field]).transpose(0, 1), dim=2)
             for t in (pairs.anchors, pairs.candidates)
         )
-        logits = (a @ c.transpose(1, 2)).flatten(0, 1) / temperature
+        logits = a @ c.transpose(1, 2) / temperature
         found = []
         for relation in relations:
             weights = pairwise.matrix(first, relation)[1].detach()
-            weights = weights if weights.dtype == torch.bool else weights.to(logits)
-            shares, shift = exponentials(logits, weights.repeat(len(a), 1), bounded=False)
-            found.append(log_of(shares.sum(1), shift).view(len(a), -1))
+            some = (weights > 0).any(1)
+            # A row without partners is -inf, as the engine has it, and must not make a gradient NaN.
+            level = torch.where(some[:, None], weights.to(logits).log(), 0.0)
+            found.append(torch.where(some, (logits + level).logsumexp(2), -torch.inf))
         return found
 
 
