@@ -30,6 +30,7 @@ TABLE = re.compile(r"<!-- table (\S+) -->\n.*?<!-- end of table -->", re.DOTALL)
 SHOWING = (
     "docs/evidence.md",
     "docs/evidence-customcontrast.md",
+    "docs/evidence-cocosoda.md",
     "docs/evidence-mclrec.md",
     "docs/evidence-coconut.md",
     "docs/evidence-beclr.md",
@@ -37,6 +38,7 @@ SHOWING = (
     "docs/performance.md",
     "docs/behaviour.md",
     "docs/scaling.md",
+    "plugins/code/README.md",
     "plugins/diffusion/README.md",
     "plugins/graph/README.md",
     "plugins/recommendation/README.md",

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {
     "core": ["contrast_core/registry.toml", "contrast_core/report/style.css", "contrast_core/report/map.js"],
+    "plugins/code": ["contrast_code/recipes/cocosoda.toml", "contrast_code/checks.toml"],
     "plugins/diffusion": ["contrast_diffusion/recipes/customcontrast.toml", "contrast_diffusion/checks.toml"],
     "plugins/graph": ["contrast_graph/recipes/meow.toml"],
     "plugins/recommendation": ["contrast_recommendation/recipes/mclrec.toml"],

@@ -48,6 +48,20 @@ def test_rows_are_cut_off_and_padded() -> None:
     assert np.array_equal(TOKENS.snippet_rows([long]).ids.values, TOKENS.snippet_rows([SNIPPETS[0]]).ids.values)
 
 
+def test_leaf_by_leaf_is_as_whole_texts() -> None:
+    """Cutting each leaf once gives the same tokens and types."""
+    slow = Tokens.loaded(TOKENS.dumped().replace(b'"by_leaf": true', b'"by_leaf": false'))
+    snippets = [*SNIPPETS, Snippet.of([]), Snippet.of(leaves("x = 'a  b' + \"it's\"; été_Über = f'{y}'", "python"))]
+    for one, other in zip(_both(TOKENS, snippets), _both(slow, snippets), strict=True):
+        assert np.array_equal(one.values, other.values)
+        assert np.array_equal(one.bounds, other.bounds)
+
+
+def _both(tokens: Tokens, snippets: list[Snippet]) -> tuple[Ragged, Ragged]:
+    rows = tokens.snippet_rows(snippets)
+    return rows.ids, rows.kinds
+
+
 def test_a_frame_is_around_each_row_and_has_no_type() -> None:
     """As UniXcoder's beginning, which augmentation does not touch."""
     framed = Tokens.loaded(TOKENS.dumped().replace(b'"prefix": []', b'"prefix": ["<mask>"]'))
