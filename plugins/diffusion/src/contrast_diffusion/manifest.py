@@ -23,6 +23,8 @@ def contrast_manifest() -> Manifest:
     return Manifest(
         api=API,
         components=[
+            _component("data", "composites", "data.composites:Composites",
+                       "Photographed subjects, cut out and put on photographs: COIL-20 and the like.", ""),
             _component("data", "subjects", "data.subjects:Subjects",
                        "Rendered subjects in many poses on rendered backgrounds, with captions and masks.", ""),
             _component("data", "subject-folders", "data.folders:SubjectFolders",
