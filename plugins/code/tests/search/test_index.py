@@ -1,5 +1,6 @@
 """An index holds what the folder holds, after changes, kills and another run."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from contrast_code.search.index import update
-from contrast_code.search.store import Store
+from contrast_code.search.store import SHARDS, Store
 
 
 def embed(codes: Sequence[str], languages: Sequence[str]) -> NDArray[np.float32]:
@@ -106,6 +107,86 @@ def test_skipped_files_are_counted(root: Path, tmp_path: Path) -> None:
     }
 
 
+def test_what_is_odd_is_told_of_unchanged_files_too(root: Path, tmp_path: Path) -> None:
+    """A second update skips nothing that the first did not."""
+    (root / "latin.py").write_bytes(b"def caf\xe9(x):\n    return x +* 1\n")
+    store = Store(tmp_path / "index")
+    first, second = update(root, store, "run", embed), update(root, store, "run", embed)
+    assert first.skipped == second.skipped
+    assert sum(first.skipped.values()) == 2
+    assert (first.embedded, second.embedded) == (3, 0)
+
+
+def test_an_update_without_changes_writes_nothing(root: Path, tmp_path: Path) -> None:
+    """A touched file is one."""
+    store = Store(tmp_path / "index")
+    update(root, store, "run", embed)
+    manifest = tmp_path / "index" / "manifest.json"
+    before = manifest.stat().st_mtime_ns
+    update(root, store, "run", embed)
+    assert manifest.stat().st_mtime_ns == before
+    os.utime(root / "a.py", ns=(1, 1))
+    assert update(root, store, "run", embed).embedded == 0
+    assert manifest.stat().st_mtime_ns > before
+
+
+def test_many_shards_become_one(tmp_path: Path) -> None:
+    """After many files and after many changes, with the same answers."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    for i in range(SHARDS + 1):
+        (root / f"f{i}.py").write_text(f"def {'abcdefghij'[i % 10] * (i + 1)}(): pass\ndef same(): pass\n")
+    store, whole = Store(tmp_path / "index"), Store(tmp_path / "whole")
+    entries = update(root, store, "run", embed, every=1).entries
+    assert len(list(store.folder.glob("*.npy"))) == 1
+    query = asked("def abc(): pass")
+    plain = update(root, whole, "run", embed).entries
+    assert store.nearest(query, entries, 100) == whole.nearest(query, plain, 100)
+    for i in range(2 * SHARDS):
+        (root / "f0.py").write_text(f"def {'xyz'[i % 3] * (i + 1)}(): pass\n")
+        entries = update(root, store, "run", embed).entries
+        assert len(list(store.folder.glob("*.npy"))) <= SHARDS
+    assert store.read("run") == entries
+    plain = update(root, whole, "run", embed).entries
+    assert store.nearest(query, entries, 100) == whole.nearest(query, plain, 100)
+
+
+def test_equal_scores_are_in_order_of_the_file(root: Path, tmp_path: Path) -> None:
+    """Also those that the limit cuts through."""
+    for name in "cdefg":
+        (root / f"{name}.py").write_text("def same(): pass\n")
+    store = Store(tmp_path / "index")
+    entries = update(root, store, "run", embed, every=2).entries
+    hits = store.nearest(asked("def same(): pass"), entries, 3)
+    assert [hit.path for hit in hits] == ["c.py", "d.py", "e.py"]
+    assert store.nearest(asked("def same(): pass"), entries, 100)[:3] == hits
+
+
+@pytest.mark.parametrize("damage", [b"", b"no array", None])
+def test_damaged_rows_are_named(root: Path, tmp_path: Path, damage: bytes | None) -> None:
+    """With what to do about it, which helps."""
+    store = Store(tmp_path / "index")
+    entries = update(root, store, "run", embed).entries
+    (shard,) = store.folder.glob("*.npy")
+    if damage is None:
+        np.save(shard, np.load(shard)[:1])
+    else:
+        shard.write_bytes(damage)
+    with pytest.raises(ValueError, match=r"is damaged. Make it anew with --rebuild."):
+        store.nearest(asked("x"), entries, 3)
+    entries = update(root, store, "run", embed, rebuild=True).entries
+    assert len(store.nearest(asked("x"), entries, 3)) == 3
+
+
+def test_a_damaged_manifest_is_made_anew(root: Path, tmp_path: Path) -> None:
+    """Whatever is in it."""
+    store = Store(tmp_path / "index")
+    update(root, store, "run", embed)
+    for content in ("", "[]", '{"format": 2, "run": "run", "files": {"a.py": [1]}}'):
+        (store.folder / "manifest.json").write_text(content)
+        assert update(root, store, "run", embed).embedded == 2
+
+
 def test_two_indexers_are_refused(root: Path, tmp_path: Path) -> None:
     """The second one is told to wait."""
     (tmp_path / "index").mkdir()
@@ -119,33 +200,49 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
         update(tmp_path / "none", Store(tmp_path / "index"), "run", embed)
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.05, 0.2])
-def test_a_killed_update_goes_on(tmp_path: Path, delay: float) -> None:
-    """After SIGKILL the index reads, keeps what was saved, and ends equal to one that was never killed."""
+SLOW = (
+    "import sys, time; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
+    "from test_index import embed, update, Store\n"
+    "slow = lambda codes, languages: (time.sleep(0.005), embed(codes, languages))[1]\n"
+    "print(flush=True)\n"
+    "update(Path(sys.argv[2]), Store(Path(sys.argv[3])), sys.argv[4], slow, every=1, rebuild=len(sys.argv) > 5)\n"
+)
+
+
+def killed(root: Path, store: Store, run: str, after: float, *more: str) -> None:
+    """An update in another process that is killed some seconds after it began."""
+    arguments = [sys.executable, "-c", SLOW, str(Path(__file__).parent), str(root), str(store.folder), run, *more]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(after)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+
+
+def test_a_killed_update_goes_on(tmp_path: Path) -> None:
+    """After SIGKILLs while it began, was rebuilt and changed to another run, an index ends as if there were none."""
     root = tmp_path / "repository"
     root.mkdir()
-    for i in range(300):
+    for i in range(400):
         (root / f"f{i}.py").write_text(f"def {'abcdefghij'[i % 10] * (i + 1)}(): pass\n")
-    script = (
-        "import sys, time; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
-        "from test_index import embed, update, Store\n"
-        "slow = lambda codes, languages: (time.sleep(0.01), embed(codes, languages))[1]\n"
-        "update(Path(sys.argv[2]), Store(Path(sys.argv[3])), 'run', slow, every=1)\n"
-    )
-    arguments = [sys.executable, "-c", script, str(Path(__file__).parent), str(root), str(tmp_path / "index")]
-    process = subprocess.Popen(arguments)
-    manifest, limit = tmp_path / "index" / "manifest.json", time.monotonic() + 60
-    while not manifest.exists() and time.monotonic() < limit:
-        time.sleep(0.005)
-    time.sleep(delay)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    store = Store(tmp_path / "index")
-    saved = len(store.read("run"))
-    assert 0 < saved < 300
+    query, store, whole = asked("def abc(): pass"), Store(tmp_path / "index"), Store(tmp_path / "whole")
+    wanted = whole.nearest(query, update(root, whole, "run", embed).entries, 400)
+    saved = 0
+    for after in (0.0, 0.02, 0.3, 0.6):
+        killed(root, store, "run", after)
+        before, saved = saved, len(store.read("run"))
+        assert before <= saved < 400
+    assert saved
     again = update(root, store, "run", embed)
-    assert again.embedded == 300 - saved
-    whole = Store(tmp_path / "whole")
-    entries = update(root, whole, "run", embed).entries
-    query = asked("def abc(): pass")
-    assert store.nearest(query, again.entries, 300) == whole.nearest(query, entries, 300)
+    assert again.embedded == 400 - saved
+    assert store.nearest(query, again.entries, 400) == wanted
+    for after in (0.05, 0.5):
+        killed(root, store, "run", after, "rebuild")
+        assert store.nearest(query, store.read("run"), 400) == wanted
+        assert update(root, store, "run", embed).embedded == 0
+    killed(root, store, "other", 0.5)
+    other = update(root, store, "other", embed)
+    assert 0 < other.embedded < 400
+    assert store.nearest(query, other.entries, 400) == wanted
+    assert len(list(store.folder.glob("*.npy"))) == 1

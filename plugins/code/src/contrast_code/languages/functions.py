@@ -6,13 +6,16 @@ import ast
 import inspect
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import final
 
 from attrs import frozen
 from tree_sitter import Node, QueryCursor
 
 from contrast_code.languages.grammars import Grammar, known, parser, query
+
+WHOLE = 5_000
+"""Nodes that are searched for functions at once."""
 
 
 @final
@@ -50,7 +53,7 @@ def functions(text: str, language: str) -> tuple[Function, ...]:
     aside: list[Node] = []
     found: list[tuple[Node, str]] = []
     notes = _Notes(content)
-    for _, captures in QueryCursor(query(language, part=False)).matches(root):
+    for captures in _matches(root, language):
         for node in captures.get("comment", []):
             notes.add(node)
         aside += [*captures.get("comment", []), *captures.get("text", [])]
@@ -72,6 +75,19 @@ def functions(text: str, language: str) -> tuple[Function, ...]:
         lines = whole.start_point.row + 1, whole.end_point.row + 1
         made.append(Function(name, *lines, _tidy(code), documented, whole.has_error))
     return tuple(made)
+
+
+def _matches(root: Node, language: str) -> Iterator[dict[str, list[Node]]]:
+    """What the language's query finds, in parts of at most `WHOLE` nodes: to step through the children of one node can
+    cost the square of their number, where a file is no code and they are many."""
+    waiting = [root]
+    while waiting:
+        node, cursor = waiting.pop(), QueryCursor(query(language, part=False))
+        if node.descendant_count > WHOLE:
+            cursor.set_max_start_depth(0)
+            waiting += reversed(node.named_children)
+        for _, captures in cursor.matches(node):
+            yield captures
 
 
 def without_comments(code: str, language: str) -> str:

@@ -51,12 +51,14 @@ def _reason(path: Path) -> str | None:
     if not path.is_file():
         return "not a plain file"
     try:
-        if path.stat().st_size > LARGEST:
-            return "larger than 1 MB"
-        with path.open("rb") as file:
-            return "binary" if b"\0" in file.read(8192) else None
+        return "larger than 1 MB" if path.stat().st_size > LARGEST else None
     except OSError:
         return "unreadable"
+
+
+def binary(content: bytes) -> bool:
+    """Whether it is no text: there is a zero in its beginning."""
+    return b"\0" in content[:8192]
 
 
 def decoded(content: bytes) -> tuple[str, bool]:

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from contrast_code.languages import functions, language_of
-from contrast_code.search.files import SourceFiles, decoded
+from contrast_code.search.files import SourceFiles, binary, decoded
 from contrast_code.search.store import Entry, Function, Store
 
 Embed: TypeAlias = Callable[[Sequence[str], Sequence[str]], NDArray[np.float32]]
@@ -24,13 +24,20 @@ Watch: TypeAlias = Callable[[Sequence[str]], Iterable[str]]
 
 
 @final
+class BusyError(RuntimeError):
+    """Another process is changing the index."""
+
+
+@final
 @dataclass(frozen=True)
 class Updated:
-    """The index's entries, how many files were embedded in this update, and what was skipped or odd, by reason."""
+    """The index's entries, how many files were embedded in this update, what is skipped or odd, by reason, and whether
+    an index of another run was replaced."""
 
     entries: dict[str, Entry]
     embedded: int
     skipped: Counter[str]
+    renewed: bool
 
 
 def update(
@@ -42,84 +49,106 @@ def update(
     every: int = 64,
     rebuild: bool = False,
     watch: Watch = iter,
+    wait: float = 0.0,
 ) -> Updated:
-    """Indexes the functions under `root`, and saves after every `every` embedded files, so a killed update goes on.
+    """Indexes the functions under `root`, and saves now and then, so that a killed update goes on where it was.
 
     Args:
         root: the folder of the repository; store: where the index is.
         run: the run that embeds; entries of another run are made anew.
         embed: embeds codes.
-        every: files that are embedded and saved at a time.
+        every: files that are embedded at a time. They are saved when the index has grown by an eighth.
         rebuild: embed unchanged files too; until then their old entries stay.
         watch: shows progress.
+        wait: seconds to wait for another process that is indexing into the same folder.
 
     Raises:
         FileNotFoundError: if `root` doesn't exist.
-        RuntimeError: if another process is indexing into the same folder.
+        BusyError: if another process goes on indexing into the same folder.
     """
     sources = SourceFiles(root)
     store.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(store.folder / "lock", timeout=0):
-            return _update(root, sources, store, run, embed, every, rebuild, watch)
+        with FileLock(store.folder / "lock", timeout=wait):
+            return _Update(root, store, run, embed, every, rebuild).of(sources, watch)
     except Timeout as error:
-        raise RuntimeError(f"Another process is indexing into {store.folder}. Wait until it ends.") from error
+        raise BusyError(f"Another process is indexing into {store.folder}. Wait until it ends.") from error
 
 
-def _update(
-    root: Path,
-    sources: SourceFiles,
-    store: Store,
-    run: str,
-    embed: Embed,
-    every: int,
-    rebuild: bool,
-    watch: Watch,
-) -> Updated:
-    known = store.read(run)
-    entries = {path: known[path] for path in sources.paths if path in known}
-    store.tidy(entries)
-    skipped, embedded = Counter(sources.skipped), 0
-    waiting: list[tuple[str, Entry, list[str]]] = []
-    for path in watch(sources.paths):
+@final
+class _Update:
+    """One update, by the process that holds the lock."""
+
+    def __init__(self, root: Path, store: Store, run: str, embed: Embed, every: int, rebuild: bool):
+        self.root, self.store, self.run, self.embed, self.every = root, store, run, embed, every
+        self.rebuild = rebuild
+        self.entries: dict[str, Entry] = {}
+        self.waiting: list[tuple[str, Entry, list[str]]] = []
+        self.skipped: Counter[str] = Counter()
+        self.embedded = self.unsaved = 0
+
+    def of(self, sources: SourceFiles, watch: Watch) -> Updated:
+        """Look at each file."""
+        made, every = self.store.load()
+        known = every if made == self.run else {}
+        self.entries = {path: known[path] for path in sources.paths if path in known}
+        self.store.tidy(self.entries)
+        before = known.copy()
+        self.skipped += sources.skipped
+        for path in watch(sources.paths):
+            reason = self._looked_at(path)
+            if reason is not None:
+                self.entries.pop(path, None)
+                self.skipped[reason] += 1
+            if len(self.waiting) == self.every:
+                self._embed()
+                if 8 * self.unsaved > len(self.entries):
+                    self.store.write(self.run, self.entries)
+                    self.unsaved = 0
+        self._embed()
+        self.entries = self.store.packed(self.entries)
+        if self.entries != before or made != self.run:
+            self.store.write(self.run, self.entries)
+        self.store.tidy(self.entries)
+        for entry in self.entries.values():
+            self.skipped.update(dict(entry.odd))
+        return Updated(self.entries, self.embedded, +self.skipped, made not in (None, self.run))
+
+    def _looked_at(self, path: str) -> str | None:
+        """Keep the entry of a file or put the file among those that wait; the reason if it is skipped."""
+        old = None if self.rebuild else self.entries.get(path)
         try:
-            state = (root / path).stat()
-            old = None if rebuild else entries.get(path)
+            # Asked before it is read: what is written meanwhile is seen the next time.
+            state = (self.root / path).stat()
             if old is not None and (old.size, old.changed) == (state.st_size, state.st_mtime_ns):
-                continue
-            data = (root / path).read_bytes()
+                return None
+            data = (self.root / path).read_bytes()
         except OSError:
-            entries.pop(path, None)
-            skipped["unreadable"] += 1
-            continue
+            return "unreadable"
+        if binary(data):
+            return "binary"
         digest = hashlib.sha256(data).hexdigest()
         if old is not None and old.digest == digest:
-            entries[path] = replace(old, changed=state.st_mtime_ns)
-            continue
+            self.entries[path] = replace(old, changed=state.st_mtime_ns)
+            return None
         text, clean = decoded(data)
-        skipped["read with replaced characters (not UTF-8)"] += not clean
-        language = language_of(path) or ""
+        language, odd = language_of(path) or "", Counter[str]()
         found = functions(text, language)
-        skipped["functions that can't be parsed whole"] += sum(each.broken for each in found)
+        odd["read with replaced characters (not UTF-8)"] = int(not clean)
+        odd["functions that can't be parsed whole"] = sum(each.broken for each in found)
         places = tuple(Function(each.name, each.first, each.last) for each in found)
-        entry = Entry(state.st_size, state.st_mtime_ns, digest, language, places, "", 0)
-        waiting.append((path, entry, [each.code for each in found]))
-        embedded += 1
-        if len(waiting) == every:
-            _save(store, run, entries, waiting, embed)
-    _save(store, run, entries, waiting, embed)
-    store.tidy(entries)
-    return Updated(entries, embedded, +skipped)
+        entry = Entry(state.st_size, state.st_mtime_ns, digest, language, tuple((+odd).items()), places, "", 0)
+        self.waiting.append((path, entry, [each.code for each in found]))
+        return None
 
-
-def _save(
-    store: Store, run: str, entries: dict[str, Entry], waiting: list[tuple[str, Entry, list[str]]], embed: Embed
-) -> None:
-    codes = [code for _, _, several in waiting for code in several]
-    languages = [entry.language for _, entry, several in waiting for _ in several]
-    shard, start = (store.add(embed(codes, languages)) if codes else ""), 0
-    for path, entry, several in waiting:
-        entries[path] = replace(entry, shard=shard if several else "", start=start)
-        start += len(several)
-    waiting.clear()
-    store.write(run, entries)
+    def _embed(self) -> None:
+        """Embed the files that wait."""
+        codes = [code for _, _, several in self.waiting for code in several]
+        languages = [entry.language for _, entry, several in self.waiting for _ in several]
+        shard, start = (self.store.add(self.embed(codes, languages)) if codes else ""), 0
+        for path, entry, several in self.waiting:
+            self.entries[path] = replace(entry, shard=shard if several else "", start=start if several else 0)
+            start += len(several)
+        self.embedded += len(self.waiting)
+        self.unsaved += len(self.waiting)
+        self.waiting.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
@@ -16,7 +17,8 @@ from contrast_code.languages import leaves
 from contrast_code.tokens import FITTED, Ids, Ragged, Snippet, Tokens
 
 WEIGHTS = "model.safetensors"
-TABLE = "networks.shared.table.weight"
+TABLE = re.compile(r".*networks\.(\w+)\.table\.weight")
+"""The vectors of tokens of a view's network, or of the one that all views share."""
 BATCH = 256
 """Rows that are embedded at a time."""
 
@@ -43,10 +45,10 @@ class Model:
             raise ValueError(f"{folder} is no run of contrast-code: it keeps no tokens.")
         try:
             self.tokens = Tokens.of_run(folder)
-            self._table = self._alone()
+            self._tables = self._alone()
         except SafetensorError as error:
             raise ValueError(f"The run {folder} is damaged: {error}.") from error
-        self._encoder: Any = None
+        self._network: Any = None
 
     @property
     def name(self) -> str:
@@ -59,7 +61,7 @@ class Model:
     def codes(self, codes: Sequence[str], languages: Sequence[str]) -> NDArray[np.float32]:
         """Embeddings of codes, (n, d)."""
         snippets = [Snippet.of(leaves(code, language)) for code, language in zip(codes, languages, strict=True)]
-        return self._embedded(self.tokens.snippet_rows(snippets).ids)
+        return self._embedded(self.tokens.snippet_rows(snippets).ids, "code")
 
     def query(self, text: str) -> NDArray[np.float32]:
         """The embedding of a query, (d,).
@@ -70,47 +72,52 @@ class Model:
         ids = self.tokens.query_rows([text]).ids
         if not text.strip() or not len(ids.values):
             raise ValueError("The query is empty: say in a few words what the code does.")
-        row: NDArray[np.float32] = self._embedded(ids)[0]
+        row: NDArray[np.float32] = self._embedded(ids, "query")[0]
         return row
 
-    def _embedded(self, rows: Ragged) -> NDArray[np.float32]:
+    def _embedded(self, rows: Ragged, view: str) -> NDArray[np.float32]:
         some = [np.arange(start, min(start + BATCH, len(rows))) for start in range(0, len(rows), BATCH)]
-        found: NDArray[np.float32] = np.concatenate([self._vectors(rows.padded(items)) for items in some])
-        return found
-
-    def _vectors(self, ids: Ids) -> NDArray[np.float32]:
-        if self._table is None:
-            return self._by_torch(ids)
-        there = ids >= 0
-        weights = there / np.maximum(there.sum(1, keepdims=True), 1)
-        v = np.einsum("nl,nld->nd", weights.astype(np.float32), self._table[np.maximum(ids, 0)])
-        length = np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-12)
-        unit: NDArray[np.float32] = (v / length).astype(np.float32)
+        found = np.concatenate([self._vectors(rows.padded(items), view) for items in some])
+        unit: NDArray[np.float32] = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
         return unit
 
-    def _alone(self) -> NDArray[np.float32] | None:
-        """The table, if the encoder is nothing else."""
-        with safe_open(str(self.folder / WEIGHTS), "numpy") as file:
-            own = [key for key in file.keys() if key.startswith("encoder.") and "teacher." not in key]  # noqa: SIM118
-            if len(own) != 1 or not own[0].endswith(TABLE):
-                return None
-            table: NDArray[np.float32] = file.get_tensor(own[0]).astype(np.float32)
-            return table
+    def _vectors(self, ids: Ids, view: str) -> NDArray[np.float32]:
+        if self._tables is None:
+            return self._by_torch(ids, view)
+        there = ids >= 0
+        weights = (there / np.maximum(there.sum(1, keepdims=True), 1)).astype(np.float32)
+        table = self._tables.get("shared", self._tables.get(view))
+        assert table is not None
+        mean: NDArray[np.float32] = (weights[:, None, :] @ table[np.maximum(ids, 0)])[:, 0]
+        return mean
 
-    def _by_torch(self, ids: Ids) -> NDArray[np.float32]:
+    def _alone(self) -> dict[str, NDArray[np.float32]] | None:
+        """The tables of the views, or the shared one, if the encoder is nothing else."""
+        with safe_open(str(self.folder / WEIGHTS), "numpy") as file:
+            keys = [key for key in file.keys() if key.startswith("encoder.") and "teacher." not in key]  # noqa: SIM118
+            found = {key: match[1] for key in keys if (match := TABLE.fullmatch(key))}
+            tables = {view: file.get_tensor(key).astype(np.float32) for key, view in found.items()}
+        whole = len(tables) == len(keys) and ("shared" in tables or {"code", "query"} <= tables.keys())
+        return tables if whole else None
+
+    def _by_torch(self, ids: Ids, view: str) -> NDArray[np.float32]:
         import torch
 
+        if self._network is None:
+            self._network = self._loaded()
+        with torch.no_grad():
+            vectors: NDArray[np.float32] = self._network.pooled(torch.from_numpy(ids), view).float().numpy()
+        return vectors
+
+    def _loaded(self) -> Any:
+        """The trained network, by torch."""
+        from contrast_code.encoder import Pooling
         from contrast_core import load_encoder
 
-        if self._encoder is None:
-            self._encoder = load_encoder(self.folder).encoder
-        numbers = torch.arange(len(ids))
-        columns = {name: numbers for name in self._encoder.needs if name not in ("code", "query")}
-        with torch.no_grad():
-            # Code and query share the network.
-            table = self._encoder.embed({**columns, "code": torch.from_numpy(ids)})
-        vectors: NDArray[np.float32] = table.z.float().numpy()
-        return vectors
+        for name, module in load_encoder(self.folder).encoder.named_modules():
+            if isinstance(module, Pooling) and "teacher" not in name:
+                return module
+        raise ValueError(f"The encoder of {self.folder} is none of contrast-code's, and can't embed a query.")
 
 
 def newest_run(folder: Path) -> Path:
