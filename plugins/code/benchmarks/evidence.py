@@ -148,6 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="the first seed: parts may be made side by side")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--table", action="store_true", help="only write the table of what is there")
     given = parser.parse_args()
@@ -158,7 +159,7 @@ def main() -> None:
         "training.epochs": given.epochs, "training.threads": 1, "training.device": "cpu", "training.tensorboard": "off",
         "training.diagnose_every": 100000, "training.checkpoint_every": 100000,
     }  # fmt: skip
-    for seed in range(0 if given.table else given.seeds):
+    for seed in range(given.first, given.first if given.table else given.seeds):
         for setting, told in SETTINGS.items():
             for name, (recipe, own) in VARIANTS.items():
                 if (setting, name, seed) in done:
