@@ -8,9 +8,9 @@
 
 The last one takes photographed objects (COIL-20) on photographs (CIFAR-10's airplanes, ships and deer, as JPEG
 streams in one file) in place of rendered subjects. Every variant is the recipe diffusion/customcontrast with the
-weights of some terms set to 0, with the same seeds, steps and batches, and nothing is tuned. Rows are kept in a JSON-lines file
-beside the table, one a run, as they come, so that an interrupted benchmark goes on where it stopped; `--table` writes
-the table of what is there.
+weights of some terms set to 0, with the same seeds, steps and batches, and nothing is tuned. Rows are kept in a
+JSON-lines file beside the table, one a run, as they come, so that an interrupted benchmark goes on where it stopped;
+`--table` writes the table of what is there.
 """
 
 from __future__ import annotations
