@@ -149,6 +149,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="the first seed: parts may be made side by side")
+    parser.add_argument("--settings", nargs="*", default=list(SETTINGS), choices=list(SETTINGS))
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--table", action="store_true", help="only write the table of what is there")
     given = parser.parse_args()
@@ -160,11 +161,11 @@ def main() -> None:
         "training.diagnose_every": 100000, "training.checkpoint_every": 100000,
     }  # fmt: skip
     for seed in range(given.first, given.first if given.table else given.seeds):
-        for setting, told in SETTINGS.items():
+        for setting in given.settings:
             for name, (recipe, own) in VARIANTS.items():
                 if (setting, name, seed) in done:
                     continue
-                found = measure(recipe, {**common, **told, **own}, seed)
+                found = measure(recipe, {**common, **SETTINGS[setting], **own}, seed)
                 rows.append({"setting": setting, "method": name, "seed": seed, "epochs": given.epochs, **found})
                 with kept.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(rows[-1]) + "\n")
