@@ -18,7 +18,7 @@ from contrast_code.data.library import installed, library_pairs
 from contrast_code.data.pairs import groups
 from contrast_code.languages import leaves
 from contrast_code.lexical import Lexical
-from contrast_code.tokens import Snippet
+from contrast_code.rows import Snippet
 
 SMALL: dict[str, Any] = {
     "libraries": ["networkx"],

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from contrast_code.languages import ALL_KINDS, leaves
-from contrast_code.tokens import FITTED, KEY, Ragged, Snippet, Tokens, of_model, trained
+from contrast_code.rows import Ragged, Snippet
+from contrast_code.tokens import FITTED, KEY, Tokens, of_model, trained
 
 CODE = ["def parse_date(text):\n    return int(text[:4])", "def parseTime(s):\n    return s.split(':')[0]"]
 QUERIES = ["Parse a date.", "Parse the time out of a text."]

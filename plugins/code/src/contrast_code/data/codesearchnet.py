@@ -11,7 +11,7 @@ from typing import Any, final
 from contrast_code.data.filters import Pair
 from contrast_code.data.pairs import CodePairs
 from contrast_code.languages import LANGUAGES, leaves, without_comments
-from contrast_code.tokens import Snippet
+from contrast_code.rows import Snippet
 
 PARTS = {"train": "train", "valid": "validation", "test": "test"}
 CODEBASE = "codebase"

@@ -8,7 +8,7 @@ from typing import final
 
 from attrs import frozen
 
-from contrast_code.tokens import Snippet
+from contrast_code.rows import Snippet
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _ADDRESS = re.compile(r"https?://|www\.")

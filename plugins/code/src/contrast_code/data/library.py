@@ -20,7 +20,7 @@ from rich.progress import track
 
 from contrast_code.data.filters import Pair, query_of, without_twins, worth
 from contrast_code.languages import functions, leaves
-from contrast_code.tokens import Snippet
+from contrast_code.rows import Snippet
 from contrast_core.cache import cache_folder
 
 BUILDER = 1

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from contrast_code.data.filters import Pair
 from contrast_code.languages import LANGUAGES
-from contrast_code.tokens import KEY, Rows, Tokens, of_model, trained
+from contrast_code.rows import Rows
+from contrast_code.tokens import KEY, Tokens, of_model, trained
 from contrast_core.interfaces import Data, Flow, Split
 
 PARTS = ("train", "validation", "test", "codebase")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import warnings
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import final
@@ -145,8 +146,11 @@ def _python_docstring(node: Node) -> str | None:
     if first is None or first.type != "expression_statement" or [each.type for each in first.children] != ["string"]:
         return None
     try:
-        value = ast.literal_eval(_text(first.children[0]))
-    except (ValueError, SyntaxError, MemoryError):
+        with warnings.catch_warnings():
+            # Escapes that Python does not know are the affair of whoever wrote the string.
+            warnings.simplefilter("ignore")
+            value = ast.literal_eval(_text(first.children[0]))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
     return (inspect.cleandoc(value).strip() or None) if isinstance(value, str) else None
 

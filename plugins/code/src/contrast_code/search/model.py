@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from contrast_code.languages import leaves
-from contrast_code.tokens import FITTED, Ids, Ragged, Snippet, Tokens
+from contrast_code.rows import Ids, Ragged, Snippet
+from contrast_code.tokens import FITTED, Tokens
 
 WEIGHTS = "model.safetensors"
 TABLE = re.compile(r".*networks\.(\w+)\.table\.weight")
