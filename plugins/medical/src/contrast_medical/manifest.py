@@ -1,0 +1,45 @@
+"""What contrast-medical registers; imports nothing heavy."""
+
+from __future__ import annotations
+
+from contrast_core.spec import API, Component, Manifest, RecipeFile
+
+SEPCLR = "SepCLR: Separating common from salient patterns with Contrastive Representation Learning, ICLR 2024, arXiv 2402.11928"
+
+
+def _component(kind: str, name: str, target: str, summary: str, paper: str = SEPCLR) -> Component:
+    return Component(kind, f"medical/{name}", f"contrast_medical.{target}", summary, paper)
+
+
+def _recipe(name: str, summary: str) -> RecipeFile:
+    return RecipeFile(f"medical/{name}", "contrast_medical", f"recipes/{name}.toml", summary, SEPCLR)
+
+
+def contrast_manifest() -> Manifest:
+    """All components and recipes of this package."""
+    return Manifest(
+        api=API,
+        components=[
+            _component("data", "planted-digits", "data.planted:PlantedDigits",
+                       "Digits, half of them with a planted mark: background and target.", ""),
+            _component("encoder", "two-spaces", "encoder:TwoSpaces",
+                       "A common and a salient network for every image."),
+            _component("objective", "sepclr-loss", "objective:SepCLR",
+                       "The six terms: alignment, uniformity, nullity, joint entropy."),
+            _component("objective", "space-alignment", "spaces:SpaceAlignment",
+                       "Distance of two views in one space, of all rows or one group's."),
+            _component("objective", "space-uniformity", "spaces:SpaceUniformity",
+                       "Uniformity of one space, with the background at the origin if asked."),
+            _component("objective", "nullity", "spaces:Nullity",
+                       "Background rows at the origin of the salient space."),
+            _component("objective", "joint-entropy", "joint:JointEntropy",
+                       "k-JEM: the joint entropy of both spaces, by a product of kernels."),
+            _component("objective", "mutual-information", "joint:MutualInformation",
+                       "k-MI: a kernel estimate of the mutual information of both spaces."),
+            _component("evaluator", "separation", "probes:Separation",
+                       "What can be read from which space, and how one predicts the other."),
+        ],
+        recipes=[
+            _recipe("sepclr", "SepCLR on digits, half of them with a planted mark."),
+        ],
+    )  # fmt: skip
