@@ -58,7 +58,7 @@ class TwoSpaces(Encoder):
         self.embedding_size, self.dimensions = embedding_size, {"common": common, "salient": salient}
         self.needs = (*self.views, "sample", "role")
         columns = [f"{view}.{name}" for view in views for name in ("common", "salient", "role")]
-        self.gives = (*given_by(views), *columns)
+        self.gives = (*given_by(views), *columns, "embedding.common", "embedding.salient")
         self.backbones: nn.ModuleDict
         self.heads: nn.ModuleDict
 
