@@ -23,7 +23,7 @@ class TwoSpaces(Encoder):
 
     Gives a table for each view, under the view's name: fields `common` (B, common), `salient` (B, salient) and `z`,
     both side by side; columns `sample`, `view`, `role` (0 background, 1 target) and, where the batch has it, `label`.
-    The embedding has the same fields, each (B, embedding_size).
+    The embedding z is (B, 2 embedding_size), f_c(x) first.
 
     Args:
         views: the inputs, (B, C, H, W); the first is the one that is embedded in evaluation.
@@ -58,7 +58,7 @@ class TwoSpaces(Encoder):
         self.embedding_size, self.dimensions = embedding_size, {"common": common, "salient": salient}
         self.needs = (*self.views, "sample", "role")
         columns = [f"{view}.{name}" for view in views for name in ("common", "salient", "role")]
-        self.gives = (*given_by(views), *columns, "embedding.common", "embedding.salient")
+        self.gives = (*given_by(views), *columns)
         self.backbones: nn.ModuleDict
         self.heads: nn.ModuleDict
 

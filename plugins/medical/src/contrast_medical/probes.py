@@ -43,21 +43,25 @@ class Separation(Evaluator):
     Args:
         neighbours: k of the k-NN probe.
         shown: how many images the picture of neighbours shows; 0 leaves it out.
+        common: how many columns of the embedding, from the first on, are the common space; the others are the salient
+            one. Left out, half of them: so `medical/two-spaces` gives them, and any encoder's embedding can be split.
 
     Raises:
-        ValueError: for k below 1; in use, if the data are not of two groups, the embedding has no two spaces or is not
+        ValueError: for k below 1; in use, if the data are not of two groups, the embedding can't be split so or is not
             finite, or a split has too few target images with known attributes.
 
     Paper: Louiset et al., SepCLR, ICLR 2024, arXiv 2402.11928; HSIC, Gretton et al., ALT 2005, normalised as in
         Kornblith et al., arXiv 1905.00414.
     """
 
-    needs = ("embedding.common", "embedding.salient")
+    needs = ("embedding",)
 
-    def __init__(self, neighbours: int = 15, shown: int = 4):
-        if neighbours < 1 or shown < 0:
-            raise ValueError(f"neighbours = {neighbours} must be at least 1 and shown = {shown} not negative.")
-        self.neighbours, self.shown = neighbours, shown
+    def __init__(self, neighbours: int = 15, shown: int = 4, common: int | None = None):
+        if neighbours < 1 or shown < 0 or (common is not None and common < 1):
+            raise ValueError(
+                f"neighbours = {neighbours} and common = {common} must be at least 1, shown = {shown} not negative."
+            )
+        self.neighbours, self.shown, self.common = neighbours, shown, common
 
     def evaluate(
         self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator
@@ -66,10 +70,7 @@ class Separation(Evaluator):
         if not isinstance(data, TwoGroups):
             raise ValueError("Separation is measured on data of two groups, as medical/images or medical/planted-digits.")
         table = tables["embedding"]
-        rows = {name: table[name].detach().cpu().double().flatten(1).numpy() for name in SPACES}
-        for name, values in rows.items():
-            if not numpy.isfinite(values).all():
-                raise ValueError(f"The {name} space is NaN or infinite; there is nothing to score.")
+        rows = self._spaces(table)
         split = data.splits["all"]
         target = data.roles == TARGET
         fit, test = torch.cat([split.train, split.val]), split.test
@@ -104,6 +105,15 @@ class Separation(Evaluator):
         if self.shown:
             scores.append(_neighbours(data, rows, parts[1], self.shown, generator))
         return scores
+
+    def _spaces(self, table: Embeddings) -> Mapping[str, NDArray[Any]]:
+        z = table.z.detach().cpu().double().flatten(1).numpy()
+        if not numpy.isfinite(z).all():
+            raise ValueError("The embedding is NaN or infinite; there is nothing to score.")
+        common = z.shape[1] // 2 if self.common is None else self.common
+        if not 0 < common < z.shape[1]:
+            raise ValueError(f"Of {z.shape[1]} columns of the embedding {common} can't be common: both spaces need some.")
+        return {"common": z[:, :common], "salient": z[:, common:]}
 
 
 def _probed(probe: Any, rows: NDArray[Any], values: NDArray[Any], parts: Sequence[NDArray[Any]]) -> float:
