@@ -41,9 +41,7 @@ def test_alignment_is_the_authors(golden, number):
     case = golden("align_loss")[number]
     given = case.meta["params"]
     x, y = leaves(case, "x", "y")
-    objective = SpaceAlignment(
-        field="x", temperature=given["tau"], power=given["alpha"], normalise=given["normalised"]
-    )
+    objective = SpaceAlignment(field="x", temperature=given["tau"], power=given["alpha"], normalise=given["normalised"])
     tables = {"one": table(x=scaled(x, given)), "two": table(x=scaled(y, given))}
     value = objective(Outputs(tables, {}, {})).value
     close(value, case["out_loss"])
@@ -102,5 +100,7 @@ def test_the_loss_is_the_authors(golden, number):
         close(terms[name].value, case[f"out_{theirs}"])
     loss = sum(term.weight * term.value for term in terms.values())
     close(loss, case["out_loss"])
-    for found, name in zip(torch.autograd.grad(loss, heads), ("common_1", "common_2", "salient_1", "salient_2"), strict=True):
+    for found, name in zip(
+        torch.autograd.grad(loss, heads), ("common_1", "common_2", "salient_1", "salient_2"), strict=True
+    ):
         close(found, case[f"grad_{name}"])

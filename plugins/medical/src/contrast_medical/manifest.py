@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contrast_core.spec import API, Component, Manifest, RecipeFile
 
-SEPCLR = "SepCLR: Separating common from salient patterns with Contrastive Representation Learning, ICLR 2024, arXiv 2402.11928"
+SEPCLR = "SepCLR: Separating common from salient patterns, ICLR 2024, arXiv 2402.11928"
 
 
 def _component(kind: str, name: str, target: str, summary: str, paper: str = SEPCLR) -> Component:
@@ -41,5 +41,9 @@ def contrast_manifest() -> Manifest:
         ],
         recipes=[
             _recipe("sepclr", "SepCLR on digits, half of them with a planted mark."),
+            _recipe("sepclr-automatic", "The same; the joint entropy's weight is chosen automatically."),
+            _recipe("sepclr-k-mi", "The same with a mutual information in the joint entropy's place."),
+            _recipe("two-simclr", "Baseline: two spaces that know nothing of the groups."),
+            _recipe("one-simclr", "Baseline: one space, called common and salient by halves."),
         ],
     )  # fmt: skip

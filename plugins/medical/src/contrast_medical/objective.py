@@ -108,7 +108,7 @@ def _weighed(term: Term, weight: float) -> Term:
     return Term(term.value, term.rows, term.dropped, weight, term.scalars)
 
 
-def _mean(parts: Sequence[Objective], outputs: Outputs, weight: float, scalars: Mapping[str, float] = {}) -> Term:  # noqa: B006
+def _mean(parts: Sequence[Objective], outputs: Outputs, weight: float, scalars: Mapping[str, float] = {}) -> Term:
     terms = [part(outputs) for part in parts]
     value = sum((term.value for term in terms[1:]), terms[0].value) / len(terms)
     return Term(value, terms[0].rows, terms[0].dropped, weight, scalars)

@@ -68,7 +68,9 @@ class Separation(Evaluator):
     ) -> Sequence[Score | Figure]:
         """Scores of attributes, of roles and of leakage, and two figures."""
         if not isinstance(data, TwoGroups):
-            raise ValueError("Separation is measured on data of two groups, as medical/images or medical/planted-digits.")
+            raise ValueError(
+                "Separation is measured on data of two groups, as medical/images or medical/planted-digits."
+            )
         table = tables["embedding"]
         rows = self._spaces(table)
         split = data.splits["all"]
@@ -112,7 +114,9 @@ class Separation(Evaluator):
             raise ValueError("The embedding is NaN or infinite; there is nothing to score.")
         common = z.shape[1] // 2 if self.common is None else self.common
         if not 0 < common < z.shape[1]:
-            raise ValueError(f"Of {z.shape[1]} columns of the embedding {common} can't be common: both spaces need some.")
+            raise ValueError(
+                f"Of {z.shape[1]} columns of the embedding {common} can't be common: both spaces need some."
+            )
         return {"common": z[:, :common], "salient": z[:, common:]}
 
 

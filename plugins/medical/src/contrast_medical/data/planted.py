@@ -61,7 +61,9 @@ class PlantedDigits(TwoGroups):
     def names(self) -> Sequence[str]:
         """Digit and, where there is one, mark of each image."""
         digits, kinds = (self.attributes[name].values.tolist() for name in ("digit", "mark"))
-        return [f"{digit}" if kind < 0 else f"{digit} with {MARKS[kind]}" for digit, kind in zip(digits, kinds, strict=True)]
+        return [
+            f"{digit}" if kind < 0 else f"{digit} with {MARKS[kind]}" for digit, kind in zip(digits, kinds, strict=True)
+        ]
 
     @property
     def source(self) -> str:
