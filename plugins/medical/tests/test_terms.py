@@ -44,7 +44,7 @@ def test_mutual_information_is_what_loops_say():
             total -= math.log(mean / 5) / 5
         return total
 
-    assert float(value) == pytest.approx(entropy(c) + entropy(s) - entropy(c, s), rel=1e-10)
+    assert value.item() == pytest.approx(entropy(c) + entropy(s) - entropy(c, s), rel=1e-10)
 
 
 @pytest.mark.parametrize("role", [0, 1])
@@ -54,7 +54,7 @@ def test_a_batch_of_one_group_gives_finite_terms_and_gradients(role):
     terms = SepCLR()(Outputs(found, {}, {}))
     absent = terms["salient-null" if role else "salient-align"]
     assert absent.rows == 0
-    assert float(absent.value) == 0
+    assert absent.value.item() == 0
     sum(term.weight * term.value for term in terms.values()).backward()
     for table in found.values():
         for field in table.fields.values():

@@ -32,8 +32,8 @@ class Separation(Evaluator):
     Scores, of target images to test on, as fractions:
         ATTRIBUTE in SPACE       balanced accuracy of a logistic regression (scikit-learn's defaults) on that space;
                                  "k-NN" the same of the nearest neighbours, which need no linear trace.
-        delta                    sum over cells of |accuracy - ideal|, 1 where it belongs, 1/classes where not; the paper's
-                                 delta_tot is 100 times this, with its own attributes.
+        delta                    sum over cells of |accuracy - ideal|, 1 where it belongs, 1/classes where not; the
+                                 paper's delta_tot is 100 times this, with its own attributes.
         target in SPACE          background against target, on all images.
         R^2 common from salient  of a ridge regression, and the other way round: what is linear of the leakage.
         HSIC                     normalised, with Gaussian kernels of median width: 0 only for independent spaces.
@@ -156,8 +156,8 @@ def _centred(rows: torch.Tensor) -> torch.Tensor:
 def _matrix(data: TwoGroups, cells: torch.Tensor) -> Matrix:
     names = [f"{name} ({attribute.space})" for name, attribute in data.attributes.items()]
     reading = (
-        "Balanced accuracy of linear probes on unseen target images. In brackets the space where the attribute belongs: "
-        "there it should be 1, in the other space at chance."
+        "Balanced accuracy of linear probes on unseen target images. In brackets the space where the attribute "
+        "belongs: there it should be 1, in the other space at chance."
     )
     return Matrix("What can be read from which space", reading, cells, names, SPACES, "attribute \\ space")
 
