@@ -1,0 +1,1 @@
+"""What two sets of images have in common and what is salient in one of them: SepCLR, as parts for contrast."""

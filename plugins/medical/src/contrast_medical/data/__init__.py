@@ -1,0 +1,1 @@
+"""Data in two sets, a background and a target: planted, or from files."""
