@@ -32,9 +32,9 @@ def normalised_hsic(x: Tensor, y: Tensor) -> float:
     Gaussian kernels whose width is the median distance; the biased estimate, trace(K H L H) up to its factor.
     Paper: Gretton et al., Measuring Statistical Dependence with Hilbert-Schmidt Norms, ALT 2005.
     """
-    k, l = (_centred(rows.detach().double()) for rows in (x, y))
-    scale = (k.square().sum() * l.square().sum()).sqrt()
-    return float((k * l).sum() / scale) if scale > 0 else 0.0
+    a, b = (_centred(rows.detach().double()) for rows in (x, y))
+    scale = (a.square().sum() * b.square().sum()).sqrt()
+    return float((a * b).sum() / scale) if scale > 0 else 0.0
 
 
 def _standardised(rows: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def _centred(rows: Tensor) -> Tensor:
 class Constraint(nn.Module):
     """A weight lambda that holds R^2, of common codes predicted from salient ones, below what is allowed.
 
-    Dual ascent on log lambda, after each step:  log lambda += rate (R^2 - allowed),  lambda in [start / 100, 100 start].
+    Dual ascent after each step: log lambda += rate (R^2 - allowed), with lambda in [start / 100, 100 start].
     R^2 is that of `cross_prediction` within a batch, averaged with momentum. All of it lies in buffers.
 
     Args:

@@ -34,7 +34,7 @@ class Separation(Evaluator):
 
     For every attribute, from the representation of each space, on target images: balanced accuracy on the test items of
     logistic regression (scikit-learn's defaults on standardised rows) and, as a non-linear probe, of the 15 nearest
-    neighbours, both fitted on the training items. The same for the role, on all images, without neighbours. As fractions; then
+    neighbours, both fitted on the training items. The role is asked of all images, linearly. As fractions; then
 
         delta_tot = 100 sum over attributes and spaces of |accuracy - ideal|,
 
@@ -79,15 +79,15 @@ class Separation(Evaluator):
                 linear, near = (_probe(rows[space], attribute, known, split, name, kind) for kind in ("linear", "near"))
                 ideal = 1.0 if attribute.space == space else 1 / len(attribute.classes)
                 delta += 100 * abs(linear - ideal)
-                scores.append(Score("balanced accuracy", linear, split=f"{name} in {space}, linear"))
-                scores.append(Score("balanced accuracy", near, split=f"{name} in {space}, neighbours"))
+                scores.append(Score(f"{name}, linear", linear, split=f"in {space}"))
+                scores.append(Score(f"{name}, neighbours", near, split=f"in {space}"))
                 line.append(linear)
             cells.append(line)
         role = Attribute("salient", data.labels, data.classes)
         everyone = torch.ones(len(data), dtype=torch.bool)
         for space in SPACES:
             value = _probe(rows[space], role, everyone, split, "role", "linear")
-            scores.append(Score("balanced accuracy", value, split=f"role in {space}, linear"))
+            scores.append(Score("role, linear", value, split=f"in {space}"))
         target = split.test[data.labels[split.test] == TARGET]
         c, s = (torch.from_numpy(rows[space])[target] for space in SPACES)
         found: list[Score | Figure] = [Score("delta_tot", delta)] if data.attributes else []
