@@ -18,6 +18,8 @@ def contrast_manifest() -> Manifest:
         components=[
             _component("data", "planted", "data.planted:Planted",
                        "Digits, or images of an .npz file; in half of them an opacity is planted.", ""),
+            _component("data", "images", "data.files:TwoSetImages",
+                       "One's own images in two sets: folders, a table or an .npz file.", ""),
             _component("evaluator", "two-space-probes", "separation:Separation",
                        "What each space says of each attribute, delta_tot, leakage, neighbours."),
             _component("encoder", "two-spaces", "encoders:TwoSpaces", "Two networks, a common and a salient code."),
@@ -34,5 +36,7 @@ def contrast_manifest() -> Manifest:
         recipes=[
             RecipeFile("medical/sepclr", "contrast_medical", "recipes/sepclr.toml",
                        "SepCLR on digits with planted opacities.", SEPCLR),
+            RecipeFile("medical/sepclr-images", "contrast_medical", "recipes/sepclr-images.toml",
+                       "SepCLR on your own images; needs data.path.", SEPCLR),
         ],
     )  # fmt: skip

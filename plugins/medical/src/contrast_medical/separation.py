@@ -70,6 +70,8 @@ class Separation(Evaluator):
                 f"medical/images; {type(data).__name__} has none."
             )
         rows = {space: tables[self.view][f"{space}-representation"].double().numpy() for space in SPACES}
+        if not all(numpy.isfinite(table).all() for table in rows.values()):
+            raise ValueError("The representation of some items is NaN or infinite; there is nothing to score.")
         split = data.splits["all"]
         scores, cells, delta = [], [], 0.0
         for name, attribute in data.attributes.items():
