@@ -58,7 +58,7 @@ class Separation(Evaluator):
         if neighbours < 0 or queries < 1:
             raise ValueError(f"neighbours = {neighbours} must not be negative and queries = {queries} at least 1.")
         self.view, self.neighbours, self.queries = view, neighbours, queries
-        self.needs = (view, *(f"{view}.{space}-representation" for space in SPACES))
+        self.needs = ("embedding", view, *(f"{view}.{space}-representation" for space in SPACES))
 
     def evaluate(
         self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator
@@ -70,7 +70,8 @@ class Separation(Evaluator):
                 f"medical/images; {type(data).__name__} has none."
             )
         rows = {space: tables[self.view][f"{space}-representation"].double().numpy() for space in SPACES}
-        if not all(numpy.isfinite(table).all() for table in rows.values()):
+        everything = [*rows.values(), tables["embedding"].z.numpy()]
+        if not all(numpy.isfinite(table).all() for table in everything):
             raise ValueError("The representation of some items is NaN or infinite; there is nothing to score.")
         split = data.splits["all"]
         scores, cells, delta = [], [], 0.0
