@@ -9,6 +9,7 @@ from contrast_core.embeddings import cat
 from contrast_core.interfaces import Flow, PairSampler
 from contrast_core.pairs import Pairs
 from contrast_core.relations import same, where
+from contrast_core.samplers.cross import Cross
 
 
 @final
@@ -39,17 +40,15 @@ class SemanticPairs(PairSampler):
         super().__init__()
         if not apart:
             raise ValueError('apart must name at least one column, usually ["subject"].')
-        self.anchors, self.candidates, self.apart, self.name = anchors, candidates, tuple(apart), name
-        columns = dict.fromkeys(("sample", *self.apart))
+        self.cross = Cross(anchors, candidates, name, apart)
+        columns = dict.fromkeys(("sample", *apart))
         self.needs = (anchors, candidates, *(f"{t}.{c}" for t in (anchors, candidates) for c in columns))
         self.gives = (name,)
 
     def forward(self, flow: Flow) -> Mapping[str, Pairs]:
         """Pairs of the two tables."""
-        negatives = ~same("sample")
-        for column in self.apart:
-            negatives = negatives & ~same(column)
-        return {self.name: Pairs(flow[self.anchors], flow[self.candidates], same("sample"), negatives)}
+        found: Mapping[str, Pairs] = self.cross(flow)
+        return found
 
 
 @final

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from contrast_core.embeddings import Embeddings
 from contrast_core.figures import Cell, Images
 from contrast_core.interfaces import Flow
+
+
+def generated(tables: Mapping[str, Embeddings], guidance: Sequence[float]) -> Tensor:
+    """The generated pictures of the evaluated items, (n, G, C, H, W) float32, at G strengths of guidance.
+
+    Raises:
+        ValueError: if codes or pictures are not finite, or there are more or fewer strengths.
+    """
+    drawn = tables["generated"]["image"].float()
+    if not bool(drawn.isfinite().all() and tables["embedding"].z.isfinite().all()):
+        raise ValueError("Codes or generated pictures are NaN or infinite; nothing can be seen on them.")
+    if drawn.shape[1] != len(guidance):
+        raise ValueError(
+            f"The encoder generates {drawn.shape[1]} pictures an item, guidance here names {len(guidance)}: "
+            "write the same strengths in [encoder] and in this section."
+        )
+    return drawn
 
 
 def grid_of(real: Flow, drawn: Tensor, guidance: Sequence[float], rows: int) -> Images:

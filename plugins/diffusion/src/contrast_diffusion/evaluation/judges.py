@@ -12,7 +12,7 @@ from torch.nn import functional
 from contrast_core.embeddings import Embeddings
 from contrast_core.figures import Figure, Lines
 from contrast_core.interfaces import Data, Evaluator, Score
-from contrast_diffusion.evaluation.grid import correlation, grid_of
+from contrast_diffusion.evaluation.grid import correlation, generated, grid_of
 
 
 @final
@@ -48,15 +48,7 @@ class Judges(Evaluator):
         self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator
     ) -> Sequence[Score | Figure]:
         """The judges' accuracies, then the pictures' scores for every guidance."""
-        drawn, items = tables["generated"]["image"].float(), tables["embedding"]["sample"]
-        if not bool(drawn.isfinite().all() and tables["embedding"].z.isfinite().all()):
-            raise ValueError("Codes or generated pictures are NaN or infinite; nothing can be seen on them.")
-        if drawn.shape[1] != len(self.guidance):
-            raise ValueError(
-                f"The encoder generates {drawn.shape[1]} pictures an item, guidance here names {len(self.guidance)}: "
-                "write the same strengths in [encoder] and in this section."
-            )
-        real = data.batch(items)
+        drawn, real = generated(tables, self.guidance), data.batch(tables["embedding"]["sample"])
         for column in ("subject", "background", "prompted"):
             if column not in real:
                 raise ValueError(f"The data's batches have no column '{column}' for a judge.")

@@ -13,7 +13,7 @@ from torch.nn import functional
 from contrast_core.embeddings import Embeddings
 from contrast_core.figures import Figure
 from contrast_core.interfaces import Data, Evaluator, Score
-from contrast_diffusion.evaluation.grid import correlation, grid_of
+from contrast_diffusion.evaluation.grid import correlation, generated, grid_of
 from contrast_diffusion.model.vision import Frozen, load_model
 
 
@@ -50,12 +50,7 @@ class Likeness(Evaluator):
         self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator
     ) -> Sequence[Score | Figure]:
         """The scores of every guidance, and the grid."""
-        drawn, items = tables["generated"]["image"].float(), tables["embedding"]["sample"]
-        if not bool(drawn.isfinite().all() and tables["embedding"].z.isfinite().all()):
-            raise ValueError("Codes or generated pictures are NaN or infinite; nothing can be seen on them.")
-        if drawn.shape[1] != len(self.guidance):
-            raise ValueError(f"There are {drawn.shape[1]} pictures an item; guidance names {len(self.guidance)}.")
-        real = data.batch(items)
+        drawn, real = generated(tables, self.guidance), data.batch(tables["embedding"]["sample"])
         scores: list[Score | Figure] = [
             Score("Copied pixels", correlation(picture, real["image"]), split=name)
             for name, picture in self._pictures(drawn)
