@@ -116,6 +116,31 @@ class RecipeFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Package:
+    """What the specs of one package have in common; they are named by what is their own.
+
+    Args:
+        domain: what names begin with, `domain/some-name`.
+        module: the package that targets and recipes are in.
+        paper: of a component or recipe that names none.
+    """
+
+    domain: str
+    module: str
+    paper: str = ""
+
+    def component(self, kind: str, name: str, target: str, summary: str, paper: str | None = None) -> Component:
+        """A component `domain/name`, whose target is given below the module."""
+        published = self.paper if paper is None else paper
+        return Component(kind, f"{self.domain}/{name}", f"{self.module}.{target}", summary, published)
+
+    def recipe(self, name: str, summary: str, paper: str | None = None) -> RecipeFile:
+        """The recipe `domain/name` in the module's `recipes/name.toml`."""
+        published = self.paper if paper is None else paper
+        return RecipeFile(f"{self.domain}/{name}", self.module, f"recipes/{name}.toml", summary, published)
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Everything one plugin registers, and the number of the contract it was written for."""
 

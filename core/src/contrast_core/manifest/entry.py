@@ -1,10 +1,9 @@
-"""An entry of the core's manifest."""
+"""What the entries of the core's manifest have in common."""
 
 from __future__ import annotations
 
-from contrast_core.spec import Component
+from contrast_core.spec import Package
 
-
-def of(kind: str, name: str, target: str, summary: str, paper: str = "") -> Component:
-    """A component whose target is given below contrast_core."""
-    return Component(kind, f"core/{name}", f"contrast_core.{target}", summary, paper)
+CORE = Package("core", "contrast_core")
+of = CORE.component
+"""A component whose target is given below contrast_core."""

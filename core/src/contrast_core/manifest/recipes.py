@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from contrast_core.spec import RecipeFile
+from contrast_core.manifest.entry import CORE
 
-
-def _recipe(name: str, summary: str, paper: str) -> RecipeFile:
-    return RecipeFile(f"core/{name}", "contrast_core", f"recipes/{name}.toml", summary, paper)
-
+_recipe = CORE.recipe
 
 RECIPES = (
     _recipe("digits-simclr", "SimCLR on handwritten digits.", "SimCLR, ICML 2020, arXiv 2002.05709"),

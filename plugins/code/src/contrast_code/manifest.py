@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from contrast_core.spec import API, Component, Manifest, RecipeFile
+from contrast_core.spec import API, Manifest, Package
 
 COCOSODA = "CoCoSoDa: Effective Contrastive Learning for Code Search, ICSE 2023, arXiv 2204.03293"
 NET = "CodeSearchNet Challenge: Evaluating the State of Semantic Code Search, arXiv 1909.09436"
 
 
-def _component(kind: str, name: str, target: str, summary: str, paper: str = COCOSODA) -> Component:
-    return Component(kind, f"code/{name}", f"contrast_code.{target}", summary, paper)
-
-
-def _recipe(name: str, summary: str, paper: str = COCOSODA) -> RecipeFile:
-    return RecipeFile(f"code/{name}", "contrast_code", f"recipes/{name}.toml", summary, paper)
+_OWN = Package("code", "contrast_code", COCOSODA)
+_component, _recipe = _OWN.component, _OWN.recipe
 
 
 def contrast_manifest() -> Manifest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contrast_core.spec import API, Component, Manifest, RecipeFile
+from contrast_core.spec import API, Manifest, Package
 
 PAPER = (
     "CustomContrast: A Multilevel Contrastive Perspective for Subject-Driven Text-to-Image Customization, "
@@ -10,12 +10,8 @@ PAPER = (
 )
 
 
-def _component(kind: str, name: str, target: str, summary: str, paper: str = PAPER) -> Component:
-    return Component(kind, f"diffusion/{name}", f"contrast_diffusion.{target}", summary, paper)
-
-
-def _recipe(name: str, summary: str, paper: str = PAPER) -> RecipeFile:
-    return RecipeFile(f"diffusion/{name}", "contrast_diffusion", f"recipes/{name}.toml", summary, paper)
+_OWN = Package("diffusion", "contrast_diffusion", PAPER)
+_component, _recipe = _OWN.component, _OWN.recipe
 
 
 def contrast_manifest() -> Manifest:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from contrast_core.spec import API, Component, Manifest, RecipeFile
+from contrast_core.spec import API, Manifest, Package
 
 BECLR = "BECLR: Batch Enhanced Contrastive Few-Shot Learning, ICLR 2024, arXiv 2402.02444"
 
 
-def _component(kind: str, name: str, target: str, summary: str, paper: str = BECLR) -> Component:
-    return Component(kind, f"fewshot/{name}", f"contrast_fewshot.{target}", summary, paper)
-
-
-def _recipe(name: str, summary: str) -> RecipeFile:
-    return RecipeFile(f"fewshot/{name}", "contrast_fewshot", f"recipes/{name}.toml", summary, BECLR)
+_OWN = Package("fewshot", "contrast_fewshot", BECLR)
+_component, _recipe = _OWN.component, _OWN.recipe
 
 
 def contrast_manifest() -> Manifest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contrast_core.spec import API, Component, Manifest, RecipeFile
+from contrast_core.spec import API, Manifest, Package
 
 MEOW = "Heterogeneous Graph Contrastive Learning with Meta-path Contexts and Weighted Negative Samples, SDM 2023"
 ADAMEOW = (
@@ -11,12 +11,8 @@ ADAMEOW = (
 )
 
 
-def _component(kind: str, name: str, target: str, summary: str, paper: str = MEOW) -> Component:
-    return Component(kind, f"graph/{name}", f"contrast_graph.{target}", summary, paper)
-
-
-def _recipe(name: str, summary: str, paper: str = MEOW) -> RecipeFile:
-    return RecipeFile(f"graph/{name}", "contrast_graph", f"recipes/{name}.toml", summary, paper)
+_OWN = Package("graph", "contrast_graph", MEOW)
+_component, _recipe = _OWN.component, _OWN.recipe
 
 
 def contrast_manifest() -> Manifest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contrast_core.spec import API, Component, Manifest, RecipeFile
+from contrast_core.spec import API, Manifest, Package
 
 MCLREC = "Meta-optimized Contrastive Learning for Sequential Recommendation, SIGIR 2023, arXiv 2304.07763"
 
@@ -14,12 +14,8 @@ DUOREC = (
 )
 
 
-def _component(kind: str, name: str, target: str, summary: str, paper: str = MCLREC) -> Component:
-    return Component(kind, f"recommendation/{name}", f"contrast_recommendation.{target}", summary, paper)
-
-
-def _recipe(name: str, summary: str, paper: str = MCLREC) -> RecipeFile:
-    return RecipeFile(f"recommendation/{name}", "contrast_recommendation", f"recipes/{name}.toml", summary, paper)
+_OWN = Package("recommendation", "contrast_recommendation", MCLREC)
+_component, _recipe = _OWN.component, _OWN.recipe
 
 
 def contrast_manifest() -> Manifest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contrast_core.spec import API, Component, Manifest, RecipeFile
+from contrast_core.spec import API, Manifest, Package
 
 COCONUT = "Continual Contrastive Spoken Language Understanding, Findings of ACL 2024, arXiv 2310.02699"
 SEQKD = "Sequence-Level Knowledge Distillation for Class-Incremental End-to-End SLU, Interspeech 2023, arXiv 2305.13899"
@@ -11,12 +11,8 @@ DER = "Dark Experience for General Continual Learning, NeurIPS 2020, arXiv 2004.
 LWF = "Learning without Forgetting, ECCV 2016, arXiv 1606.09282"
 
 
-def _component(kind: str, name: str, target: str, summary: str, paper: str = COCONUT) -> Component:
-    return Component(kind, f"speech/{name}", f"contrast_speech.{target}", summary, paper)
-
-
-def _recipe(name: str, summary: str, paper: str = COCONUT) -> RecipeFile:
-    return RecipeFile(f"speech/{name}", "contrast_speech", f"recipes/{name}.toml", summary, paper)
+_OWN = Package("speech", "contrast_speech", COCONUT)
+_component, _recipe = _OWN.component, _OWN.recipe
 
 
 def contrast_manifest() -> Manifest:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contrast_core.spec import API, Component, Manifest, RecipeFile
+from contrast_core.spec import API, Manifest, Package
 
 SCARF = "SCARF, ICLR 2022, arXiv 2106.15147"
 
 
-def _component(kind: str, name: str, target: str, summary: str, paper: str = "") -> Component:
-    return Component(kind, f"{{ cookiecutter.__domain }}/{name}", f"{__package__}.{target}", summary, paper)
+_OWN = Package("{{ cookiecutter.__domain }}", __package__)
+_component, _recipe = _OWN.component, _OWN.recipe
 
 
 def contrast_manifest() -> Manifest:
@@ -47,12 +47,6 @@ def contrast_manifest() -> Manifest:
             ),
         ],
         recipes=[
-            RecipeFile(
-                "{{ cookiecutter.__domain }}/tabular",
-                __package__,
-                "recipes/tabular.toml",
-                "Corrupted rows of a table of wines, spectral contrastive loss.",
-                SCARF,
-            ),
+            _recipe("tabular", "Corrupted rows of a table of wines, spectral contrastive loss.", SCARF),
         ],
     )
