@@ -14,7 +14,7 @@ import contrast_core
 ROOT = Path(__file__).resolve().parent.parent
 PUBLIC = {
     "cache", "clustering", "continual", "cutting", "data", "diagnostics", "distributed", "embeddings", "encoders",
-    "errors", "evaluation", "export", "figures", "interfaces", "memories",
+    "errors", "evaluation", "export", "figures", "files", "interfaces", "memories",
     "objectives", "pairs", "pairwise", "relations", "samplers", "similarity", "spec", "stepper", "tasks", "testing",
     "views",
 }  # fmt: skip

@@ -8,9 +8,9 @@ import json
 import os
 import sys
 import sysconfig
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from contrast_code.data.filters import Pair, query_of, without_twins, worth
 from contrast_code.languages import functions, leaves
 from contrast_code.rows import Snippet
 from contrast_core.cache import cache_folder
+from contrast_core.files import replacing
 
 BUILDER = 1
 """Counts up whenever the same libraries would give other pairs."""
@@ -133,10 +134,5 @@ def _pair(told: list[Any]) -> Pair:
 
 def _write(file: Path, content: bytes) -> None:
     """Put the file there whole or not at all."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as handle:
-            handle.write(content)
-        os.replace(handle.name, file)
-    except OSError:
-        return
+    with suppress(OSError), replacing(file) as temporary:
+        temporary.write_bytes(content)

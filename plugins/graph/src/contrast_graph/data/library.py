@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ import scipy.sparse as sp
 import torch
 
 from contrast_core.cache import cache_folder
+from contrast_core.files import replacing
 from contrast_graph.data.definitions import Described, described
 from contrast_graph.data.hetero import (
     HeteroData,
@@ -214,14 +214,6 @@ def _assemble(arrays: dict[str, Any], versions: dict[str, str]) -> NodeGraph:
 
 
 def _write(file: Path, arrays: dict[str, Any]) -> None:
-    """Whole or not at all: a file of its own beside the target, then renamed."""
-    temporary = None
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".tmp", delete=False) as handle:
-            temporary = Path(handle.name)
-            np.savez_compressed(handle, **arrays)
-        os.replace(temporary, file)
-    except OSError:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    """Whole or not at all."""
+    with suppress(OSError), replacing(file) as temporary:
+        np.savez_compressed(temporary, **arrays)
