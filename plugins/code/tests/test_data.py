@@ -99,8 +99,8 @@ def test_names_can_be_hidden() -> None:
     """No code then holds its function's name as a name."""
     shown, hidden = loaded(), loaded(hide_names=True)
     assert shown.batch(torch.arange(20))["code"].shape[0] == 20
-    assert sum(map(len, (hidden._code.ids.bounds,))) == sum(map(len, (shown._code.ids.bounds,)))
-    assert int(hidden._code.ids.bounds[-1]) < int(shown._code.ids.bounds[-1])
+    assert sum(map(len, (hidden.rows[0].ids.bounds,))) == sum(map(len, (shown.rows[0].ids.bounds,)))
+    assert int(hidden.rows[0].ids.bounds[-1]) < int(shown.rows[0].ids.bounds[-1])
 
 
 def test_the_tokens_of_a_run_are_adopted() -> None:

@@ -85,9 +85,8 @@ class Lexical(Evaluator):
 
     def _pool(self, data: CodePairs, items: Tensor) -> tuple[Tensor, Tensor]:
         """Ranks of the queries of those items that have one, among the code of all of them, by both methods."""
-        (queries, codes), facts = data.words(items), data.batch(items)
-        asked = facts["asked"] != 0
-        queries, wanted, keys = queries[asked.numpy()], facts["group"][asked], facts["group"]
+        (queries, codes), keys, asked = data.words(items), data.group[items], data.asked[items] != 0
+        queries, wanted = queries[asked.numpy()], keys[asked]
         weighting = TfidfTransformer().fit(codes)
         return (
             _ranks(weighting.transform(queries), weighting.transform(codes), wanted, keys),

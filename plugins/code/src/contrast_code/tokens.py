@@ -56,11 +56,7 @@ class Tokens:
         reused: bool = False,
         by_leaf: bool = False,
     ):
-        for name, length in (("code_length", code_length), ("query_length", query_length)):
-            if length <= len(prefix) + len(suffix):
-                raise ValueError(
-                    f"{name} = {length} leaves no room for text: a row has {len(prefix) + len(suffix)} tokens besides."
-                )
+        check_lengths(len(prefix) + len(suffix), code_length, query_length)
         self._settings = {
             "prefix": list(prefix),
             "suffix": list(suffix),
@@ -209,6 +205,17 @@ class Tokens:
             if KEY not in file.keys():  # noqa: SIM118 - it is no mapping
                 raise ValueError(f"{folder / FITTED} holds no tokens: this is no run of contrast-code.")
             return cls.loaded(file.get_tensor(KEY).tobytes())
+
+
+def check_lengths(frame: int, code_length: int, query_length: int) -> None:
+    """Refuse rows without room for text beside the `frame` tokens that each begins and ends with.
+
+    Raises:
+        ValueError: if a length is too small.
+    """
+    for name, length in (("code_length", code_length), ("query_length", query_length)):
+        if length <= frame:
+            raise ValueError(f"{name} = {length} leaves no room for text: a row has {frame} tokens besides.")
 
 
 def trained(

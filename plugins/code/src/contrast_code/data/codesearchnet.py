@@ -31,9 +31,8 @@ class CodeSearchNet(CodePairs):
         path: the folder.
         languages: of which languages; left out, all that the folder has.
         limit: so many lines at most of each file, for a quick look.
-        vocabulary, code_length, query_length, tokenizer, prefix, suffix, hide_names, validation, test, hidden_origins,
-            language_power, split_seed: see `contrast_code.data.pairs.CodePairs`; an origin is a repository. The parts
-            are the folder's own.
+        vocabulary, code_length, query_length, tokenizer, prefix, suffix, hide_names, language_power, split_seed: see
+            `contrast_code.data.pairs.CodePairs`. The parts are the folder's own.
 
     Raises:
         ValueError: for an unknown language; when loading, if the folder or a part of a language is missing, for a line
@@ -55,16 +54,12 @@ class CodeSearchNet(CodePairs):
         prefix: Sequence[str] = (),
         suffix: Sequence[str] = (),
         hide_names: bool = False,
-        validation: float = 0.05,
-        test: float = 0.1,
-        hidden_origins: Sequence[str] = (),
         language_power: float = 0.7,
         split_seed: int = 0,
     ):
         super().__init__(
-            vocabulary, code_length, query_length, tokenizer, prefix, suffix, hide_names, validation, test,
-            hidden_origins, language_power, split_seed,
-        )  # fmt: skip
+            vocabulary, code_length, query_length, tokenizer, prefix, suffix, hide_names, language_power, split_seed
+        )
         for language in languages or ():
             if language not in LANGUAGES:
                 raise ValueError(f"There is no grammar of '{language}'; there are {', '.join(LANGUAGES)}.")
@@ -83,6 +78,9 @@ class CodeSearchNet(CodePairs):
         found = [pair for language in wanted for part in PARTS for pair in self._part(language, part)]
         bases = [language for language in wanted if (self.path / language / f"{CODEBASE}.jsonl").is_file()]
         return found + [pair for language in bases for pair in self._part(language, CODEBASE)]
+
+    def _parts_of(self, pairs: Sequence[Pair]) -> Sequence[str]:
+        return [pair.part for pair in pairs]
 
     def _part(self, language: str, part: str) -> Iterator[Pair]:
         folder = self.path / language

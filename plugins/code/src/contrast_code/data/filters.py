@@ -24,7 +24,7 @@ class Pair:
         code: the code's leaves.
         name: the function's name; file: where it is from; language: what it is written in.
         origin: what the split of a transfer is by: a library, a repository.
-        part: "train", "validation" or "test" where the source says so, "" where it does not.
+        part: "train", "validation", "test" or "codebase" where the source says so, "" where it does not.
     """
 
     query: str

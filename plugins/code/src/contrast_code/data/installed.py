@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import final
+
+import numpy as np
 
 from contrast_code.data.filters import Pair
 from contrast_code.data.library import installed, library_pairs, licence
@@ -23,11 +26,14 @@ class InstalledLibraries(CodePairs):
     Args:
         libraries: whose source, of "python" and the names above; left out, all that are installed.
         limit: so many pairs at most, evenly over all, for a quick look.
-        vocabulary, code_length, query_length, tokenizer, prefix, suffix, hide_names, validation, test, hidden_origins,
-            language_power, split_seed: see `contrast_code.data.pairs.CodePairs`; an origin is a library.
+        validation, test: share of the items in these parts; whole files go to a part.
+        hidden_origins: libraries that are only searched: their items are not trained on, all others train or validate,
+            which shows what is learned for code of other people.
+        vocabulary, code_length, query_length, tokenizer, prefix, suffix, hide_names, language_power, split_seed: see
+            `contrast_code.data.pairs.CodePairs`.
 
     Raises:
-        ValueError: for a library that is unknown or not installed, and as `CodePairs` does.
+        ValueError: for shares that can't be, a library that is unknown or not installed, and as `CodePairs` does.
     """
 
     def __init__(
@@ -48,13 +54,16 @@ class InstalledLibraries(CodePairs):
         split_seed: int = 0,
     ):
         super().__init__(
-            vocabulary, code_length, query_length, tokenizer, prefix, suffix, hide_names, validation, test,
-            hidden_origins, language_power, split_seed,
-        )  # fmt: skip
+            vocabulary, code_length, query_length, tokenizer, prefix, suffix, hide_names, language_power, split_seed
+        )
+        if not (validation >= 0 and test >= 0 and validation + test < 1):
+            raise ValueError(
+                f"validation = {validation} and test = {test} must be at least 0 and leave some to train on."
+            )
         if limit is not None and limit < 10:
             raise ValueError(f"limit = {limit} leaves too few pairs to train and test on.")
         self.libraries = None if libraries is None else tuple(libraries)
-        self.limit = limit
+        self.limit, self.shares, self.hidden_origins = limit, (validation, test), tuple(hidden_origins)
         self._versions: dict[str, str] = {}
 
     def _read(self) -> Sequence[Pair]:
@@ -64,6 +73,22 @@ class InstalledLibraries(CodePairs):
             return found
         # Evenly over the sources, so that every library is there.
         return [found[int(place * len(found) / self.limit)] for place in range(self.limit)]
+
+    def _parts_of(self, pairs: Sequence[Pair]) -> Sequence[str]:
+        """By files in random order; hidden libraries are the test part."""
+        files = Counter((pair.origin, pair.file) for pair in pairs)
+        if missing := set(self.hidden_origins) - {origin for origin, _ in files}:
+            raise ValueError(f"hidden_origins names {', '.join(sorted(missing))}, of which there is no pair.")
+        where = {file: "test" for file in files if file[0] in self.hidden_origins}
+        others = [file for file in files if file not in where]
+        total, taken = sum(files[file] for file in others), 0
+        validation = self.shares[0] * total
+        last = validation + (0 if where else self.shares[1] * total)
+        for place in np.random.default_rng(self.split_seed).permutation(len(others)):
+            file = others[place]
+            where[file] = "validation" if taken < validation else "test" if taken < last else "train"
+            taken += files[file]
+        return [where[pair.origin, pair.file] for pair in pairs]
 
     @property
     def source(self) -> str:

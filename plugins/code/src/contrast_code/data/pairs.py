@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,8 +12,8 @@ from torch import Tensor
 
 from contrast_code.data.filters import Pair
 from contrast_code.languages import LANGUAGES
-from contrast_code.rows import Rows
-from contrast_code.tokens import KEY, Tokens, of_model, trained
+from contrast_code.rows import Rows, Snippet
+from contrast_code.tokens import KEY, Tokens, check_lengths, of_model, trained
 from contrast_core.interfaces import Data, Flow, Split
 
 PARTS = ("train", "validation", "test", "codebase")
@@ -37,16 +36,12 @@ class CodePairs(Data):
         tokenizer: a model's name on the Hugging Face hub, or a folder, whose tokens are used instead.
         prefix, suffix: with `tokenizer`, what each row begins and ends with.
         hide_names: whether the function's own name is taken out of its code.
-        validation, test: share of the items in these parts, if the source has no parts of its own; whole files go to
-            a part.
-        hidden_origins: libraries or repositories that are only searched: their items are not trained on, all others
-            train or validate, which shows what is learned for code of other people.
         language_power: with several languages, a batch is of one, drawn with probability proportional to the number of
             its items to this power.
-        split_seed: of the split, and of the order of the items.
+        split_seed: of the order of the items, and of a split that is drawn.
 
     Raises:
-        ValueError: for shares or lengths that can't be; when loading, if nothing is left to train on or to test.
+        ValueError: for lengths that can't be; when loading, if nothing is left to train on or to test.
 
     Paper: Shi et al., CoCoSoDa, ICSE 2023, arXiv 2204.03293; Husain et al., CodeSearchNet Challenge, arXiv 1909.09436.
     """
@@ -62,111 +57,89 @@ class CodePairs(Data):
         prefix: Sequence[str],
         suffix: Sequence[str],
         hide_names: bool,
-        validation: float,
-        test: float,
-        hidden_origins: Sequence[str],
         language_power: float,
         split_seed: int,
     ):
-        if not (validation >= 0 and test >= 0 and validation + test < 1):
-            raise ValueError(
-                f"validation = {validation} and test = {test} must be at least 0 and leave some to train on."
-            )
         if vocabulary < 300:
             raise ValueError(f"vocabulary = {vocabulary} must be at least 300: the bytes alone are 256.")
+        check_lengths(len(prefix) + len(suffix), code_length, query_length)
         self.vocabulary, self.tokenizer, self.hide_names = vocabulary, tokenizer, hide_names
         self.lengths: Mapping[str, int] = {"code_length": code_length, "query_length": query_length}
         self.prefix, self.suffix = tuple(prefix), tuple(suffix)
-        self.shares = validation, test
-        self.hidden_origins, self.language_power, self.split_seed = tuple(hidden_origins), language_power, split_seed
+        self.language_power, self.split_seed = language_power, split_seed
         self.pairs: Sequence[Pair] = ()
-        self.tokens: Tokens
-        self._code: Rows
-        self._query: Rows
+        self.group = self.asked = self._language = torch.empty(0, dtype=torch.int64)
+        """`group` and `asked` of all items, (n,), as in a batch."""
+        self._tokens: Tokens | None = None
+        self._rows: tuple[Rows, Rows] | None = None
         self._parts: dict[str, Tensor] = {}
         self._names: Sequence[str] = ()
-        self._group = self._language = self._asked = torch.empty(0, dtype=torch.int64)
 
     @abstractmethod
     def _read(self) -> Sequence[Pair]:
         """All pairs, in an order that is always the same."""
 
+    @abstractmethod
+    def _parts_of(self, pairs: Sequence[Pair]) -> Sequence[str]:
+        """The part of each pair, one of `PARTS`."""
+
     def load(self) -> None:
-        """Read, split, learn the tokens and make rows of them."""
+        """Read and split; tokens are learned, and rows made of them, when somebody needs them."""
         found = self._read()
         order = np.random.default_rng(self.split_seed).permutation(len(found))
         # Pools of candidates are consecutive items: neighbours in a file would make them too alike.
         self.pairs = [found[place] for place in order]
-        self._parts = self._split()
+        named = np.array(self._parts_of(self.pairs))
+        self._parts = {part: torch.from_numpy(np.flatnonzero(named == part)) for part in PARTS}
         for part in ("train", "test"):
             if len(self._parts[part]) < 2:
                 raise ValueError(
                     f"There are {len(self._parts[part])} pairs to {part} on, of {len(found)} in all: too few."
                 )
-        self._group = torch.from_numpy(groups(self.pairs))
+        self.group = torch.from_numpy(groups(self.pairs))
         self._language = torch.tensor([LANGUAGES.index(pair.language) for pair in self.pairs])
-        self._asked = torch.tensor([int(bool(pair.query)) for pair in self.pairs])
+        self.asked = torch.tensor([int(bool(pair.query)) for pair in self.pairs])
         self._names = [f"{pair.name} ({pair.file})" for pair in self.pairs]
-        self._tokenise(None)
+        self._rows = None
+        model = self.tokenizer
+        self._tokens = of_model(model, self.prefix, self.suffix, **self.lengths) if model is not None else None
 
-    def _tokenise(self, tokens: Tokens | None) -> None:
-        codes = [pair.code.without(pair.name) if self.hide_names else pair.code for pair in self.pairs]
-        queries = [pair.query for pair in self.pairs]
-        if tokens is None and self.tokenizer is not None:
-            tokens = of_model(self.tokenizer, self.prefix, self.suffix, **self.lengths)
-        elif tokens is None:
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens: the model's, those of the run that was adopted, or learned from the training items."""
+        if self._tokens is None:
             training = self._parts["train"].tolist()
-            learned = [codes[item] for item in training]
-            tokens = trained(learned, [queries[item] for item in training], self.vocabulary, **self.lengths)
-        self.tokens = tokens
-        self._code, self._query = tokens.snippet_rows(codes), tokens.query_rows(queries)
+            learned, queries = ([each[item] for item in training] for each in (self._codes(), self._queries()))
+            self._tokens = trained(learned, queries, self.vocabulary, **self.lengths)
+        return self._tokens
 
-    def _split(self) -> dict[str, Tensor]:
-        """The items of each part: as the source says, by hidden origins, or by files."""
-        parts = ["train"] * len(self.pairs)
-        generator = np.random.default_rng(self.split_seed)
-        if any(pair.part for pair in self.pairs):
-            parts = [pair.part or "train" for pair in self.pairs]
-        else:
-            files = Counter((pair.origin, pair.file) for pair in self.pairs)
-            hidden = {origin for origin, _ in files if origin in self.hidden_origins}
-            if missing := set(self.hidden_origins) - hidden:
-                raise ValueError(f"hidden_origins names {', '.join(sorted(missing))}, of which there is no pair.")
-            validation, test = self.shares
-            limits = [("validation", validation), *([] if hidden else [("test", test)])]
-            where = {file: "test" for file in files if file[0] in hidden}
-            open_files = [file for file in files if file not in where]
-            total, taken, left = sum(files[file] for file in open_files), 0, list(limits)
-            due = 0.0
-            for place in generator.permutation(len(open_files)):
-                file = open_files[place]
-                while left and taken >= due + left[0][1] * total:
-                    due += left.pop(0)[1] * total
-                if not left:
-                    break
-                where[file] = left[0][0]
-                taken += files[file]
-            parts = [where.get((pair.origin, pair.file), "train") for pair in self.pairs]
-        named = np.array(parts)
-        return {part: torch.from_numpy(np.flatnonzero(named == part)) for part in PARTS}
+    def _codes(self) -> list[Snippet]:
+        return [pair.code.without(pair.name) if self.hide_names else pair.code for pair in self.pairs]
+
+    def _queries(self) -> list[str]:
+        return [pair.query for pair in self.pairs]
+
+    @property
+    def rows(self) -> tuple[Rows, Rows]:
+        """Rows of all codes and of all queries."""
+        if self._rows is None:
+            self._rows = self.tokens.snippet_rows(self._codes()), self.tokens.query_rows(self._queries())
+        return self._rows
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def batch(self, items: Tensor) -> Flow:
         """The items' rows."""
-        chosen = items.numpy()
-        rows = {
-            "code": self._code.ids, "code_kinds": self._code.kinds, "query": self._query.ids,
-            "query_kinds": self._query.kinds,
-        }  # fmt: skip
+        chosen, (code, query) = items.numpy(), self.rows
+        rows = {"code": code.ids, "code_kinds": code.kinds, "query": query.ids, "query_kinds": query.kinds}
         return {
             **{name: torch.from_numpy(ragged.padded(chosen)) for name, ragged in rows.items()},
             "mask": torch.tensor(self.tokens.mask),
             "vocabulary": torch.tensor(self.tokens.size),
             "sample": items,
-            "group": self._group[items],
-            "asked": self._asked[items],
+            "group": self.group[items],
+            "asked": self.asked[items],
         }
 
     @property
@@ -205,9 +178,8 @@ class CodePairs(Data):
 
     def words(self, items: Tensor) -> tuple[Any, Any]:
         """How often each token is in the items' queries and in their codes: sparse, (n, vocabulary) both."""
-        return self._query.ids.counted(items.numpy(), self.tokens.size), self._code.ids.counted(
-            items.numpy(), self.tokens.size
-        )
+        code, query = (each.ids.counted(items.numpy(), self.tokens.size) for each in self.rows)
+        return query, code
 
     @property
     def names(self) -> Sequence[str]:
@@ -231,14 +203,14 @@ class CodePairs(Data):
         return {KEY: torch.frombuffer(bytearray(self.tokens.dumped()), dtype=torch.uint8)}
 
     def adopt(self, fitted: Mapping[str, Tensor]) -> None:
-        """Make rows by the tokens of another run.
+        """Take the tokens of another run.
 
         Raises:
             ValueError: if that run was of other data, or its tokens are damaged.
         """
         if KEY not in fitted:
             raise ValueError("The run holds no tokens: it was made with data that are no pairs of query and code.")
-        self._tokenise(Tokens.loaded(fitted[KEY].numpy().tobytes()))
+        self._tokens, self._rows = Tokens.loaded(fitted[KEY].numpy().tobytes()), None
 
     def told_of(self, what: str) -> str:
         """What, with the number of pairs of each part."""
