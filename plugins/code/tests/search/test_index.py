@@ -178,6 +178,19 @@ def test_damaged_rows_are_named(root: Path, tmp_path: Path, damage: bytes | None
     assert len(store.nearest(asked("x"), entries, 3)) == 3
 
 
+@pytest.mark.parametrize("length", [0, 60, 200])
+def test_an_update_names_rows_that_lost_their_end(root: Path, tmp_path: Path, length: int) -> None:
+    """A search updates first: the sentence is the same there, and nothing is lost by it."""
+    store = Store(tmp_path / "index")
+    before = update(root, store, "run", embed).entries
+    (shard,) = store.folder.glob("*.npy")
+    shard.write_bytes(shard.read_bytes()[:length])
+    with pytest.raises(ValueError, match=r"is damaged\. Make it anew with --rebuild\."):
+        update(root, store, "run", embed)
+    assert store.read("run") == before
+    assert len(store.nearest(asked("x"), update(root, store, "run", embed, rebuild=True).entries, 3)) == 3
+
+
 def test_a_damaged_manifest_is_made_anew(root: Path, tmp_path: Path) -> None:
     """Whatever is in it."""
     store = Store(tmp_path / "index")

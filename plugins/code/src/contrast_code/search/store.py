@@ -109,11 +109,15 @@ class Store:
 
     def packed(self, entries: dict[str, Entry]) -> dict[str, Entry]:
         """The same entries with all rows in one new shard, if they are in more than `SHARDS` or half of the rows are of
-        no use. The old shards stay until `tidy`."""
+        no use. The old shards stay until `tidy`.
+
+        Raises:
+            ValueError: if a shard is damaged.
+        """
         shards = _shards(entries)
         if not shards:
             return entries
-        old = {shard: np.load(self.folder / shard, mmap_mode="r") for shard in shards}
+        old = {shard: self._rows(shard) for shard in shards}
         count = sum(len(entry.functions) for entry in entries.values())
         if len(shards) <= SHARDS and 2 * count > sum(len(rows) for rows in old.values()):
             return entries
@@ -172,12 +176,19 @@ class Store:
         return sorted(hits, key=lambda hit: (-hit.score, hit.path, hit.function.line))[:top]
 
     def _cosines(self, shard: str, direction: NDArray[np.float64]) -> NDArray[np.float64]:
+        rows = self._rows(shard)
         try:
-            rows = np.load(self.folder / shard, mmap_mode="r")
             blocks = [rows[start : start + BLOCK].astype(np.float64) @ direction for start in _starts(len(rows))]
-        except (ValueError, EOFError) as error:
+        except ValueError as error:
             raise self._damaged() from error
         return np.concatenate(blocks).round(6)
+
+    def _rows(self, shard: str) -> NDArray[np.float32]:
+        try:
+            rows: NDArray[np.float32] = np.load(self.folder / shard, mmap_mode="r")
+        except (ValueError, EOFError) as error:
+            raise self._damaged() from error
+        return rows
 
     def _damaged(self) -> ValueError:
         return ValueError(f"The index in {self.folder} is damaged. Make it anew with --rebuild.")
