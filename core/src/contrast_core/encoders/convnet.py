@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from contrast_core.embeddings import Embeddings
+from contrast_core.encoders.heads import projection_head
 from contrast_core.encoders.view_table import check_views, given_by, view_table
 from contrast_core.interfaces import Encoder, Flow
 
@@ -28,11 +29,6 @@ def convolutions(channels: int, widths: Sequence[int], stride: int, size: int) -
         layers += [nn.Conv2d(before, width, 3, step, 1, bias=False), norm, nn.ReLU()]
         before = width
     return nn.Sequential(*layers, Pooled(), nn.Linear(2 * before, size))
-
-
-def head(size: int, projection: int) -> nn.Sequential:
-    """The projection head of SimCLR: Linear, ReLU, Linear."""
-    return nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, projection))
 
 
 @final
@@ -106,7 +102,8 @@ class ConvNet(Encoder):
         """Build the layers for the channels of the first view."""
         channels = check_images(flow, self.views[0]).shape[1]
         self.backbone = convolutions(channels, self.widths, self.stride, self.embedding_size)
-        self.head = nn.Identity() if self.projection is None else head(self.embedding_size, self.projection)
+        wide = self.embedding_size
+        self.head = projection_head(wide, [] if self.projection is None else [wide, self.projection])
 
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
         """The projected views, a table each."""
