@@ -132,11 +132,8 @@ class ImageModel(Encoder):
         x = check_images(flow, view)
         if self.architecture is None and x.shape[1] == 1 and self.channels == 3:
             x = x.expand(-1, 3, -1, -1)
-        if x.shape[1] != self.channels:
-            raise ValueError(
-                f"The view '{view}' has {x.shape[1]} channels; {self.name} is for {self.channels}. Convert the images, "
-                f"with core/images by its option channels = {self.channels}."
-            )
+        else:
+            check_images(flow, view, self.channels)
         x = x.contiguous(memory_format=torch.channels_last)
         return pooled(accepted(f"{self.name}, given the view '{view}',", self.model, pixel_values=x))
 

@@ -40,15 +40,20 @@ class Pooled(nn.Module):
         return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
 
 
-def check_images(flow: Flow, view: str) -> Tensor:
+def check_images(flow: Flow, view: str, channels: int | None = None) -> Tensor:
     """The images of a view.
 
     Raises:
-        ValueError: if they are not floating (B, C, H, W).
+        ValueError: if they are not floating (B, C, H, W), or have another number of channels than is asked for.
     """
     x: Tensor = flow[view]
     if x.dim() != 4 or not x.is_floating_point():
         raise ValueError(f"The view '{view}' must be floating images (B, C, H, W), not {x.dtype} {tuple(x.shape)}.")
+    if channels is not None and x.shape[1] != channels:
+        raise ValueError(
+            f"The view '{view}' has {x.shape[1]} channels; this encoder was built for {channels}. Convert the images, "
+            f"with core/images by its option channels = {channels}."
+        )
     return x
 
 
@@ -114,12 +119,6 @@ class ConvNet(Encoder):
         return view_table(self._encode(flow, self.views[0]), flow, self.views[0])
 
     def _encode(self, flow: Flow, view: str) -> Tensor:
-        x = check_images(flow, view)
-        wanted = next(self.backbone.parameters()).shape[1]
-        if x.shape[1] != wanted:
-            raise ValueError(
-                f"The view '{view}' has {x.shape[1]} channels; this encoder was built for {wanted}. Convert the "
-                f"images, with core/images by its option channels = {wanted}."
-            )
+        x = check_images(flow, view, next(self.backbone.parameters()).shape[1])
         encoded: Tensor = self.backbone(x)
         return encoded
