@@ -17,6 +17,10 @@ def contrast_manifest() -> Manifest:
         components=[
             _component("data", "planted-digits", "data.planted:PlantedDigits",
                        "Digits, half of them with a planted mark: background and target.", ""),
+            _component("data", "composites", "data.composites:Composites",
+                       "Photographs, half of them with something laid over, of two files."),
+            _component("data", "planted", "data.opacities:PlantedOpacities",
+                       "Images of a file, half of them with a planted opacity."),
             _component("encoder", "two-spaces", "encoder:TwoSpaces",
                        "Two encoders of the same views: a common and a salient space."),
             _component("objective", "sepclr-loss", "objective:SepCLR",

@@ -53,18 +53,16 @@ class PlantedDigits(TwoGroups):
         numbers = torch.tensor(found.target)
         count = len(digits)
         generator = torch.Generator().manual_seed(self.seed)
-        roles = (torch.randperm(count, generator=generator) < count // 2).long()
+        roles = half(count, generator)
         kinds = torch.randint(len(MARKS), (count,), generator=generator)
         centres = torch.randint(5, SIZE - 5, (count, 2), generator=generator)
-        planted = marks(kinds, centres, SIZE) * roles[:, None, None, None]
+        planted = marks(kinds, centres, (SIZE, SIZE)) * roles[:, None, None, None]
         attributes = {
             "digit": Attribute(numbers.repeat(self.copies), "common", [str(digit) for digit in range(10)]),
             "mark": Attribute(kinds.where(roles == TARGET, -1), "salient", MARKS),
         }
-        split = seeded_split(numbers, self.validation, self.test, self.split_seed)
-        first = torch.arange(self.copies)[:, None] * len(numbers)
-        parts = ((first + part).flatten() for part in (split.train, split.val, split.test))
-        self.take(((digits + planted) / 2 * 255).round().to(torch.uint8), roles, attributes, Split(*parts))
+        split = copied(seeded_split(numbers, self.validation, self.test, self.split_seed), len(numbers), self.copies)
+        self.take(((digits + planted) / 2 * 255).round().to(torch.uint8), roles, attributes, split)
 
     @property
     def names(self) -> Sequence[str]:
@@ -83,17 +81,29 @@ class PlantedDigits(TwoGroups):
         )
 
 
-def marks(kinds: Tensor, centres: Tensor, size: int) -> Tensor:
-    """One mark an image, (n, 1, size, size) in {0, 1}.
+def half(count: int, generator: torch.Generator) -> Tensor:
+    """Roles of which half are the target's, (count,) int64, in random order."""
+    return (torch.randperm(count, generator=generator) < count // 2).long()
+
+
+def copied(split: Split, count: int, copies: int) -> Split:
+    """The split of `copies` times `count` items: the copies of an item are all in its part."""
+    first = torch.arange(copies)[:, None] * count
+    return Split(*((first + part).flatten() for part in (split.train, split.val, split.test)))
+
+
+def marks(kinds: Tensor, centres: Tensor, size: tuple[int, int], radius: float = 4.5) -> Tensor:
+    """One mark an image, (n, 1, height, width) in {0, 1}.
 
     Args:
         kinds: (n,) int64, places in `MARKS`.
         centres: (n, 2), row and column in pixels.
         size: height and width of the images.
+        radius: of the ring; the other marks are as large.
     """
-    place = torch.arange(size)
-    down = (place[None, :, None] - centres[:, 0, None, None]).float()
-    across = (place[None, None, :] - centres[:, 1, None, None]).float()
+    unit = radius / 4.5
+    down = (torch.arange(size[0])[None, :, None] - centres[:, 0, None, None]) / unit
+    across = (torch.arange(size[1])[None, None, :] - centres[:, 1, None, None]) / unit
     distance = (down.square() + across.square()).sqrt()
     inside = (down.abs() <= 4) & (across.abs() <= 4)
     shapes = torch.stack(
