@@ -62,9 +62,9 @@ class ConvNet(Encoder):
     """One backbone f and one projection head g, shared by all views: z = g(f(x)), for images of some 8 to 64 pixels.
 
     f is, for each width, a 3 x 3 convolution, GroupNorm and ReLU, then mean and maximum over the places and a linear
-    layer to h = f(x), (B, embedding_size); g is Linear, ReLU, Linear, with batch
-    normalisation before the ReLU if asked for. Any height and width will do; the number of
-    channels is taken from the first batch. What is trained is z; what is evaluated and exported is h.
+    layer to h = f(x), (B, embedding_size); g is Linear, ReLU, Linear, if asked for with batch normalisation before the
+    ReLU. Any height and width will do; the number of channels is taken from the first batch. What is trained is z; what
+    is evaluated and exported is h.
 
     Gives a table for each view, under the view's name: field z (B, projection), columns `sample`, `view` and, where
     the batch has it, `label`.
