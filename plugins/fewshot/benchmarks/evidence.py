@@ -3,8 +3,9 @@
     python plugins/fewshot/benchmarks/evidence.py run omniglot.npz rows.jsonl --seeds 3 --epochs 8
     python plugins/fewshot/benchmarks/evidence.py table rows.jsonl --out docs/evidence/beclr.md
 
-`run` appends a line to rows.jsonl after each method and seed, and leaves out those that are there already. The .npz
-file has `images` (uint8), `character` and `alphabet`; three alphabets are held out.
+`run` appends a line to rows.jsonl after each method and seed, and leaves out those that are there already; `table`
+draws the purity of neighbours, too, as docs/evidence/beclr.svg. The .npz file has `images` (uint8), `character` and
+`alphabet`; three alphabets are held out.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from contrast_core import runs
 from contrast_core.data.images import Images
 from contrast_core.embeddings import Embeddings
 from contrast_core.registry import discover
+from contrast_core.report.charts import Line, figure
+from contrast_core.report.picture import save
 from contrast_fewshot.data.heldout import HeldOut
 from contrast_fewshot.drawing import draw_episodes
 from contrast_fewshot.episodes import run_episodes
@@ -196,6 +199,7 @@ def write_tables(rows: Path, out: Path) -> None:
     lines += [line([name, *purities(found[name])]) for name in methods if found[name][0]["purity"]]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n".join(lines) + "\n")
+    draw({name: found[name] for name in methods if found[name][0]["purity"]}, out.with_suffix(".svg"))
 
 
 def header(cells: list[str]) -> str:
@@ -240,6 +244,20 @@ def purities(rows: list[dict[str, Any]]) -> list[str]:
     """Five means over time."""
     values = torch.tensor([[x for _, x in row["purity"]] for row in rows], dtype=torch.float64).mean(0)
     return [f"{100 * float(part.mean()):.1f}" for part in values.tensor_split(5)]
+
+
+def draw(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    """The purity of neighbours, an epoch's mean over its steps and over seeds."""
+    lines = []
+    for name, rows in found.items():
+        epochs: dict[int, list[float]] = {}
+        for row in rows:
+            for step, purity in row["purity"]:
+                epochs.setdefault(math.ceil(step * row["epochs"] / row["steps"]), []).append(purity)
+        lines.append(Line(name, list(epochs), [sum(each) / len(each) for each in epochs.values()]))
+    if lines:
+        chart = figure("Purity of neighbours", "", lines, x_label="epoch", percent=True, key=True)
+        save(path, [chart], [one.name for one in lines])
 
 
 if __name__ == "__main__":
