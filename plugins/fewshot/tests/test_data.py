@@ -88,6 +88,7 @@ def test_layouts_are_read(tmp_path, write, layout, train, test):
     assert 0 <= float(batch["image"].min()) < float(batch["image"].max()) <= 1
     assert torch.equal(batch["label"], data.labels[data.evaluation_items[:3]])
     assert str(tmp_path) in data.source
+    assert len(set(data.names)) == len(data)
 
 
 def test_validation_classes_can_be_evaluated(tmp_path):

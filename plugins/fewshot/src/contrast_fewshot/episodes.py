@@ -142,7 +142,7 @@ class FewShot(Evaluator):
         if labels is None or len(labels) != len(rows):
             raise ValueError("Episodes need the class of every embedded item; the data set gives no labels.")
         drawn = draw_episodes(
-            labels, self.episodes, self.ways, max(self.shots), self.queries, self.seed, self.imbalance
+            labels, self.episodes, self.ways, max(self.shots), self.queries, self.seed, self.imbalance, data.classes
         )
         found: list[Score | Figure] = []
         for shots in self.shots:
