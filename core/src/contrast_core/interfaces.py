@@ -285,6 +285,10 @@ class Evaluator(ABC):
 
     needs: Iterable[str] = ("embedding",)
 
+    def check(self, data: Data) -> None:
+        """Raise ValueError if the loaded data can't be scored, so that this is said before training and not after."""
+        return
+
     @abstractmethod
     def evaluate(
         self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator

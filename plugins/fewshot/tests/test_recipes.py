@@ -109,6 +109,20 @@ def test_interrupted_training_goes_on_as_if_it_had_not_stopped(registry, charact
     assert all(torch.equal(expected[key], found[key]) for key in expected)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"evaluation.episodes.ways": 5}, r"\[evaluation\.episodes\]: Episodes of 5 ways need as many classes"),
+        ({"evaluation.episodes.queries": 180}, r"Class 8 has 174 items, fewer than 5 shots and 180 queries"),
+    ],
+)
+def test_episodes_that_can_not_be_drawn_are_refused_before_training(settings, message, registry, tmp_path):
+    """And nothing is written."""
+    with pytest.raises(ContrastError, match=message):
+        runs.run("fewshot/beclr", set=settings, out=tmp_path / "run", registry=registry)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.fixture
 def photographs(tmp_path):
     """Folders that suit all layouts of the published recipes: two classes a split."""
