@@ -14,6 +14,7 @@ PACKAGES = {
     "core": ["contrast_core/registry.toml", "contrast_core/report/style.css", "contrast_core/report/map.js"],
     "plugins/code": ["contrast_code/recipes/cocosoda.toml", "contrast_code/checks.toml"],
     "plugins/diffusion": ["contrast_diffusion/recipes/customcontrast.toml", "contrast_diffusion/checks.toml"],
+    "plugins/medical": ["contrast_medical/recipes/sepclr.toml", "contrast_medical/checks.toml"],
     "plugins/graph": ["contrast_graph/recipes/meow.toml"],
     "plugins/recommendation": ["contrast_recommendation/recipes/mclrec.toml"],
     "plugins/speech": ["contrast_speech/recipes/coconut.toml", "contrast_speech/checks.toml"],

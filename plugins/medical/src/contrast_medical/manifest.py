@@ -1,0 +1,44 @@
+"""What contrast-medical registers; imports nothing heavy."""
+
+from __future__ import annotations
+
+from contrast_core.spec import API, Manifest, Package
+
+SEPCLR = "SepCLR: Separating common from salient patterns, ICLR 2024, arXiv 2402.11928"
+
+_OWN = Package("medical", "contrast_medical", SEPCLR)
+_component, _recipe = _OWN.component, _OWN.recipe
+
+
+def contrast_manifest() -> Manifest:
+    """All components and recipes of this package."""
+    return Manifest(
+        api=API,
+        components=[
+            _component("data", "planted-digits", "data.planted:PlantedDigits",
+                       "Digits, half of them with a planted mark: background and target.", ""),
+            _component("encoder", "two-spaces", "encoder:TwoSpaces",
+                       "Two encoders of the same views: a common and a salient space."),
+            _component("objective", "sepclr-loss", "objective:SepCLR",
+                       "The six terms: alignment, uniformity, nullity, independence."),
+            _component("objective", "space-alignment", "spaces:SpaceAlignment",
+                       "Distance of two views in one space, of all rows or one group's."),
+            _component("objective", "space-uniformity", "spaces:SpaceUniformity",
+                       "Uniformity of one space, with the background at the origin if asked."),
+            _component("objective", "nullity", "spaces:Nullity",
+                       "Background rows at the origin of the salient space."),
+            _component("objective", "joint-entropy", "joint:JointEntropy",
+                       "k-JEM: the joint entropy of both spaces, by a product of kernels."),
+            _component("objective", "mutual-information", "joint:MutualInformation",
+                       "k-MI: a kernel estimate of the mutual information of both spaces."),
+            _component("evaluator", "separation", "separation:Separation",
+                       "What can be read from which space, and how one predicts the other."),
+        ],
+        recipes=[
+            _recipe("sepclr", "SepCLR on digits, half of them with a planted mark."),
+            _recipe("sepclr-automatic", "The same; the weight of independence is chosen automatically."),
+            _recipe("sepclr-k-mi", "The same with a mutual information in the joint entropy's place."),
+            _recipe("two-simclr", "Baseline: two spaces that know nothing of the groups."),
+            _recipe("one-simclr", "Baseline: one space, called common and salient by halves."),
+        ],
+    )  # fmt: skip

@@ -1,0 +1,44 @@
+"""The recipes run whole; they say what is wrong with data of one group."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from contrast_core import runs
+from contrast_core.registry import discover
+from contrast_medical.data.planted import PlantedDigits
+
+NAMES = ("sepclr", "sepclr-automatic", "sepclr-k-mi", "two-simclr", "one-simclr")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recipes_run_whole(name, tmp_path):
+    """One epoch: finite terms, scores of both spaces, both figures in the report."""
+    settings = {"training.epochs": 1, "training.device": "cpu", "training.threads": 1, "training.tensorboard": "off"}
+    run = runs.run(f"medical/{name}", set=settings, out=tmp_path / "run")
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert all(math.isfinite(entry["value"]) for line in lines for entry in line["terms"].values())
+    scores = {score.metric: score.mean for score in run.scores["separation"]}
+    assert {"delta", "digit in common", "mark in salient", "HSIC", "R^2 common from salient"} <= scores.keys()
+    page = (run.folder / "report.html").read_text()
+    assert "Neighbours in both spaces" in page
+    assert "What can be read from which space" in page
+
+
+def test_every_recipe_is_tested():
+    """The list above is the manifest's."""
+    assert sorted(name for name in discover().recipes if name.startswith("medical/")) == sorted(
+        f"medical/{name}" for name in NAMES
+    )
+
+
+@pytest.mark.parametrize(("role", "missing"), [(0, "target"), (1, "background")])
+def test_data_of_one_group_are_refused(role, missing):
+    """The sentence names the group that is missing."""
+    data = PlantedDigits()
+    with pytest.raises(ValueError, match=f"none is {missing}"):
+        data.take(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), torch.full((3,), role), {})
