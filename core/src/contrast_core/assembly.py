@@ -51,6 +51,9 @@ def assemble(
         seed_everything(training.seed)
         if len(data) == 0:
             raise ValueError("it has no items.")
+    for name, evaluator in composition.evaluators.items() if new else ():
+        with _blaming(f"{recipe.source.where(f'evaluation.{name}')}: [evaluation.{name}]"):
+            evaluator.check(data)
     tasks = tasks_of(composition) if new else ()
     begin_rehearsal(composition, tasks)
     with _blaming(label):
@@ -67,7 +70,7 @@ def assemble(
 
 @contextmanager
 def _blaming(label: str) -> Iterator[None]:
-    """Name the data in what they raise."""
+    """Name the part in what it raises."""
     try:
         yield
     except (ContrastError, ValueError, KeyError, OSError, ImportError) as error:

@@ -19,8 +19,11 @@ from contrast_core import runs
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "not trained": {"training.steps": 1, "training.learning_rate": 0.0},
+    "plain loss (no memory)": {"sampler.pairs.neighbours": 0},
     "fewshot/beclr": {},
     "temperature 2, as in the paper": {"objective.beclr.temperature": 2.0},
+    "learning rate 0.1": {"training.learning_rate": 0.1},
+    "learning rate 0.1, temperature 2": {"training.learning_rate": 0.1, "objective.beclr.temperature": 2.0},
 }
 COMMON = {"training.threads": 1, "training.device": "cpu", "training.tensorboard": "off"}
 

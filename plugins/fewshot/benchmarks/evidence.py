@@ -3,8 +3,9 @@
     python plugins/fewshot/benchmarks/evidence.py run omniglot.npz rows.jsonl --seeds 3 --epochs 8
     python plugins/fewshot/benchmarks/evidence.py table rows.jsonl --out docs/evidence/beclr.md
 
-`run` appends a line to rows.jsonl after each method and seed, and leaves out those that are there already. The .npz
-file has `images` (uint8), `character` and `alphabet`; three alphabets are held out.
+`run` appends a line to rows.jsonl after each method and seed, and leaves out those that are there already; `table`
+draws the purity of neighbours, too, as docs/evidence/beclr.svg. The .npz file has `images` (uint8), `character` and
+`alphabet`; three alphabets are held out.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from typing import Any
 import torch
 
 from contrast_core import runs
+from contrast_core.data.images import Images
 from contrast_core.embeddings import Embeddings
 from contrast_core.registry import discover
-from contrast_fewshot.data.arrays import ImageArrays
+from contrast_core.report.charts import Line, figure
+from contrast_core.report.picture import save
+from contrast_fewshot.data.heldout import HeldOut
 from contrast_fewshot.drawing import draw_episodes
 from contrast_fewshot.episodes import run_episodes
 from contrast_fewshot.opta import OpTA
 
-CHARACTERS = {"label": "character", "group": "alphabet", "novel": ["5", "6", "7"]}
 OURS, THEIRS = "fewshot/beclr-omniglot", "fewshot/beclr-omniglot-as-published"
 TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
     "plain loss (no memory)": (OURS, {"sampler.pairs.neighbours": 0}),
@@ -57,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     run = commands.add_parser("run")
-    run.add_argument("data")
+    run.add_argument("data", type=Path)
     run.add_argument("rows", type=Path)
     run.add_argument("--seeds", type=int, default=3)
     run.add_argument("--epochs", type=int, default=8)
@@ -100,7 +103,8 @@ def collect(given: argparse.Namespace) -> None:
 
 def embedded(given: argparse.Namespace, method: str, seed: int) -> tuple[Embeddings, list[list[float]], int]:
     """The novel images' table, the purity of neighbours by step, and the number of steps."""
-    data = ImageArrays(given.data, **CHARACTERS)
+    images = Images(given.data, image="images", label="character", group="alphabet", shown="all")
+    data = HeldOut(images, novel=["5", "6", "7"], by="group")
     data.load()
     items = data.evaluation_items
     if method == "raw pixels":
@@ -111,7 +115,7 @@ def embedded(given: argparse.Namespace, method: str, seed: int) -> tuple[Embeddi
     untrained = method == "untrained encoder"
     changed = {
         **settings,
-        "data.path": given.data,
+        "data.data.path": given.data,
         "training.seed": seed,
         "training.epochs": given.epochs,
         "training.threads": 1,
@@ -195,6 +199,7 @@ def write_tables(rows: Path, out: Path) -> None:
     lines += [line([name, *purities(found[name])]) for name in methods if found[name][0]["purity"]]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n".join(lines) + "\n")
+    draw({name: found[name] for name in methods if found[name][0]["purity"]}, out.with_suffix(".svg"))
 
 
 def header(cells: list[str]) -> str:
@@ -239,6 +244,20 @@ def purities(rows: list[dict[str, Any]]) -> list[str]:
     """Five means over time."""
     values = torch.tensor([[x for _, x in row["purity"]] for row in rows], dtype=torch.float64).mean(0)
     return [f"{100 * float(part.mean()):.1f}" for part in values.tensor_split(5)]
+
+
+def draw(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    """The purity of neighbours, an epoch's mean over its steps and over seeds."""
+    lines = []
+    for name, rows in found.items():
+        epochs: dict[int, list[float]] = {}
+        for row in rows:
+            for step, purity in row["purity"]:
+                epochs.setdefault(math.ceil(step * row["epochs"] / row["steps"]), []).append(purity)
+        lines.append(Line(name, list(epochs), [sum(each) / len(each) for each in epochs.values()]))
+    if lines:
+        chart = figure("Purity of neighbours", "", lines, x_label="epoch", percent=True, key=True)
+        save(path, [chart], [one.name for one in lines])
 
 
 if __name__ == "__main__":

@@ -74,6 +74,15 @@ def test_too_few_classes_or_items_are_refused(settings, word):
         draw_episodes(LABELS, 2, **settings)
 
 
+def test_the_rarest_class_is_named():
+    """By the data's name, where there is one."""
+    labels = torch.cat([LABELS, torch.full((6,), 8)])
+    with pytest.raises(ValueError, match=r"Class 8 has 6 items, fewer than 5 shots and 15 queries"):
+        draw_episodes(labels, 2)
+    with pytest.raises(ValueError, match=r"Class robin has 6 items"):
+        draw_episodes(labels, 2, classes=[*"abcdefgh", "robin"])
+
+
 def test_the_classifier_is_scikit_learns():
     """Coefficients, intercepts and predictions, for prototypes near and far from each other."""
     generator = torch.Generator().manual_seed(0)

@@ -137,3 +137,12 @@ def test_a_batch_larger_than_the_published_memory_is_refused():
     """Theirs would write past its end."""
     with pytest.raises(ValueError, match="enlarge its size"):
         PublishedDyCE(size=9, dimension=4, prototypes=2).write(Embeddings.of(rows(9)))
+
+
+def test_a_published_memory_of_an_encoder_that_diverged_says_so():
+    """Their loop, which raises epsilon until nothing is NaN, would not end."""
+    memory = PublishedDyCE(size=9, dimension=4, prototypes=2)
+    for seed in range(3):
+        memory.write(Embeddings.of(rows(4, seed=seed)))
+    with pytest.raises(ValueError, match="the embedding has diverged"):
+        memory.write(Embeddings.of(rows(4) * float("nan")))

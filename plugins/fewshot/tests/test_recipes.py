@@ -70,7 +70,7 @@ def settings_of(name, characters):
         published = "published" in name
         found |= {f"memory.{memory}.size": 257 if published else 256, f"memory.{memory}.dimension": 16}
         found |= {f"memory.{memory}.prototypes": 5, f"memory.{memory}.start": 2}
-    return found | ({"data.path": characters} if "omniglot" in name else {})
+    return found | ({"data.data.path": characters} if "omniglot" in name else {})
 
 
 @pytest.mark.parametrize("name", list(OWN))
@@ -107,6 +107,20 @@ def test_interrupted_training_goes_on_as_if_it_had_not_stopped(registry, charact
     expected, found = (load_file(run.folder / "model.safetensors") for run in (whole, resumed))
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"evaluation.episodes.ways": 5}, r"\[evaluation\.episodes\]: Episodes of 5 ways need as many classes"),
+        ({"evaluation.episodes.queries": 180}, r"Class 8 has 174 items, fewer than 5 shots and 180 queries"),
+    ],
+)
+def test_episodes_that_can_not_be_drawn_are_refused_before_training(settings, message, registry, tmp_path):
+    """And nothing is written."""
+    with pytest.raises(ContrastError, match=message):
+        runs.run("fewshot/beclr", set=settings, out=tmp_path / "run", registry=registry)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -27,6 +28,7 @@ def draw_episodes(
     queries: int = 15,
     seed: int = 0,
     imbalance: float | None = None,
+    classes: Sequence[str] = (),
 ) -> Episodes:
     """Draw episodes that depend on the labels and the seed alone, so that all methods meet the same ones.
 
@@ -40,6 +42,7 @@ def draw_episodes(
         episodes, ways, shots, queries: E, w, s, and queries a class.
         seed: of the episodes.
         imbalance: alpha of the Dirichlet distribution.
+        classes: their names, for messages.
 
     Raises:
         ValueError: if a number is below 1, or there are fewer classes than ways, or fewer items of a class than shots
@@ -50,20 +53,21 @@ def draw_episodes(
             f"episodes = {episodes}, ways = {ways}, shots = {shots} and queries = {queries} must be at least 1, and "
             f"an imbalance more than 0, not {imbalance}."
         )
-    classes = labels[labels >= 0].unique()
-    if len(classes) < ways:
-        raise ValueError(f"Episodes of {ways} ways need as many classes; the labels have {len(classes)}.")
-    members = [(labels == value).nonzero().squeeze(1) for value in classes]
+    numbers = labels[labels >= 0].unique()
+    if len(numbers) < ways:
+        raise ValueError(f"Episodes of {ways} ways need as many classes; the labels have {len(numbers)}.")
+    members = [(labels == value).nonzero().squeeze(1) for value in numbers]
     least = min(range(len(members)), key=lambda number: len(members[number]))
     if len(members[least]) < shots + queries:
+        name = classes[int(numbers[least])] if classes else int(numbers[least])
         raise ValueError(
-            f"Class {int(classes[least])} has {len(members[least])} items, fewer than {shots} shots and {queries} "
+            f"Class {name} has {len(members[least])} items, fewer than {shots} shots and {queries} "
             "queries; ask for fewer, or leave the class out."
         )
     generator = torch.Generator().manual_seed(seed)
     drawn = [_episode(members, ways, shots, queries, imbalance, generator) for _ in range(episodes)]
     support, query, way, chosen = (torch.stack(parts) for parts in zip(*drawn, strict=True))
-    return Episodes(support, query, way, classes[chosen])
+    return Episodes(support, query, way, numbers[chosen])
 
 
 def _episode(

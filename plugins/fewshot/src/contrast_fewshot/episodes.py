@@ -16,6 +16,7 @@ from contrast_fewshot.drawing import Episodes, draw_episodes
 from contrast_fewshot.opta import OpTA, classify, standardise
 from contrast_fewshot.picture import episode_picture
 
+UNLABELLED = "Episodes need the class of every embedded item; the data set gives no labels."
 CHUNK = 2**24
 """Numbers of queries that are held at a time."""
 
@@ -127,6 +128,17 @@ class FewShot(Evaluator):
             relaxed = OpTA(one_shot=passes, ratio=ratio, epsilon=epsilon, relaxation=relaxation)
             self.methods[" + unbalanced OpTA"] = relaxed
 
+    def check(self, data: Data) -> None:
+        """Raise ValueError if no episode can be drawn: too few classes, or too few items of one."""
+        if data.labels is None:
+            raise ValueError(UNLABELLED)
+        items = data.evaluation_items
+        self._drawn(data.labels if items is None else data.labels[items], data, 1)
+
+    def _drawn(self, labels: Tensor, data: Data, episodes: int) -> Episodes:
+        shots, classes = max(self.shots), data.classes
+        return draw_episodes(labels, episodes, self.ways, shots, self.queries, self.seed, self.imbalance, classes)
+
     def evaluate(
         self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator
     ) -> Sequence[Score | Figure]:
@@ -140,10 +152,8 @@ class FewShot(Evaluator):
             )
         labels = table["label"].cpu() if "label" in table else data.labels
         if labels is None or len(labels) != len(rows):
-            raise ValueError("Episodes need the class of every embedded item; the data set gives no labels.")
-        drawn = draw_episodes(
-            labels, self.episodes, self.ways, max(self.shots), self.queries, self.seed, self.imbalance
-        )
+            raise ValueError(UNLABELLED)
+        drawn = self._drawn(labels, data, self.episodes)
         found: list[Score | Figure] = []
         for shots in self.shots:
             for name, opta in self.methods.items():

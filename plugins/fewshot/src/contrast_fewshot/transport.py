@@ -48,7 +48,13 @@ def check_sinkhorn(epsilon: float, iterations: int) -> None:
 
 @torch.no_grad()
 def overflow_free(scores: Tensor, epsilon: float) -> float:
-    """The epsilon that the authors' code really uses: raised by 0.1 until exp(S / epsilon) has no infinite entry."""
+    """The epsilon that the authors' code really uses: raised by 0.1 until exp(S / epsilon) has no infinite entry.
+
+    Raises:
+        ValueError: if a score is NaN or infinite, which no epsilon helps.
+    """
+    if not bool(scores.isfinite().all()):
+        raise ValueError("Scores of rows and prototypes are NaN or infinite: the embedding has diverged.")
     while True:
         shares = torch.exp(scores / epsilon)
         if not bool((shares / shares.sum()).isnan().any()):

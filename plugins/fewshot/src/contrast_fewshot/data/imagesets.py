@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from contrast_core.data.image_files import GREY, MODES
+from contrast_core.data.labels import ordered
 from contrast_core.interfaces import Data, Flow
 from contrast_fewshot.data.layouts import LAYOUTS, Listed
 
@@ -64,6 +65,7 @@ class ImageSets(Data):
         self._files: list[Listed] = []
         self._classes: list[str] = []
         self._labels = torch.empty(0, dtype=torch.int64)
+        self._items: dict[str, Tensor] = {}
         self._skipped = 0
 
     def load(self) -> None:
@@ -79,11 +81,11 @@ class ImageSets(Data):
                 )
         self._files = [each for each in listed if each.split in ("train", self.evaluate_on) and self._fine(each.path)]
         self._skipped = sum(each.split in ("train", self.evaluate_on) for each in listed) - len(self._files)
-        self._classes = sorted({each.label for each in self._files})
-        number = {name: i for i, name in enumerate(self._classes)}
-        self._labels = torch.tensor([number[each.label] for each in self._files], dtype=torch.int64)
+        self._classes, self._labels = ordered([each.label for each in self._files])
         for split in ("train", self.evaluate_on):
-            if not any(each.split == split for each in self._files):
+            of_split = [number for number, each in enumerate(self._files) if each.split == split]
+            self._items[split] = torch.tensor(of_split, dtype=torch.int64)
+            if not of_split:
                 raise ValueError(f"No image of '{split}' in {self.path} can be read; there is nothing to work with.")
 
     def _fine(self, path: Path) -> bool:
@@ -133,18 +135,15 @@ class ImageSets(Data):
         found: dict[str, Tensor] = {"image": torch.stack(pixels).float() / 255 if pixels else empty, "sample": items}
         return {**found, "label": self._labels[items]} if self.shown else found
 
-    def _of(self, split: str) -> Tensor:
-        return torch.tensor([i for i, each in enumerate(self._files) if each.split == split], dtype=torch.int64)
-
     @property
     def training_items(self) -> Tensor | None:
         """Items of the classes to train on."""
-        return self._of("train")
+        return self._items["train"]
 
     @property
     def evaluation_items(self) -> Tensor | None:
         """Items of the classes that episodes are drawn from."""
-        return self._of(self.evaluate_on)
+        return self._items[self.evaluate_on]
 
     @property
     def labels(self) -> Tensor | None:
@@ -158,8 +157,8 @@ class ImageSets(Data):
 
     @property
     def names(self) -> Sequence[str]:
-        """Names of the files."""
-        return [each.path.name for each in self._files]
+        """Paths within the folder."""
+        return [str(each.path.relative_to(self.path)) for each in self._files]
 
     @property
     def source(self) -> str:
