@@ -10,16 +10,17 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from contrast_core import runs
 
-SETTINGS: dict[str, tuple[str, dict[str, float]]] = {
+SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "SepCLR": ("sepclr", {}),
-    "without joint entropy": ("sepclr", {"objective.sepclr.joint_weight": 0.0}),
+    "without joint entropy": ("sepclr", {"objective.sepclr.independence_weight": 0.0}),
     "two SimCLR spaces": ("two-simclr", {}),
     "one SimCLR space, split": ("one-simclr", {}),
     "lambda automatic": ("sepclr-automatic", {}),
-    "k-MI": ("sepclr-k-mi", {}),
+    "k-MI": ("sepclr", {"objective.sepclr.independence.use": "medical/mutual-information"}),
     "without nullity": ("sepclr", {"objective.sepclr.background_weight": 0.0}),
     "without uniformity": ("sepclr", {"objective.sepclr.uniformity_weight": 0.0}),
     "without target terms": ("sepclr", {"objective.sepclr.target_weight": 0.0}),
