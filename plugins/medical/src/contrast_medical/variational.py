@@ -1,4 +1,4 @@
-"""Bounds of the mutual information of both spaces by a conditional Gaussian that is fitted beside: vCLUB, vUB, vL1out."""
+"""Mutual information of both spaces, bounded by a conditional Gaussian that is fitted beside: vCLUB, vUB, vL1out."""
 
 from __future__ import annotations
 
