@@ -84,8 +84,8 @@ def against_others(mean: Tensor, logarithm: Tensor, salient: Tensor) -> Tensor:
     rest = -0.5 * (precision * mean.square() + logarithm + LOG_2PI).sum(1, keepdim=True)
     anchors = torch.cat([salient.square(), salient, torch.ones_like(rest)], 1)
     candidates = torch.cat([-0.5 * precision, precision * mean, rest], 1)
-    tables = (Embeddings.of(rows.contiguous(), place=place) for rows in (anchors, candidates))
-    others = pairwise.logsumexp(Pairs(*tables, everything, everything), ~same("place"), Dot(), 1.0)
+    ours, theirs = (Embeddings.of(rows, place=place) for rows in (anchors, candidates))
+    others = pairwise.logsumexp(Pairs(ours, theirs, everything, everything), ~same("place"), Dot(), 1.0)
     return (log_density(mean, logarithm, salient) - others).mean() + math.log(count - 1)
 
 
@@ -99,8 +99,10 @@ def fitted(
         count = len(common)
         if count < 2:
             return nothing(common, "penalty", "likelihood")
-        penalty = bound(*held(gaussian, common), salient)
-        likelihood = -log_density(*gaussian(common.detach()), salient.detach()).mean()
+        mean, logarithm = held(gaussian, common)
+        penalty = bound(mean, logarithm, salient)
+        mean, logarithm = gaussian(common.detach())
+        likelihood = -log_density(mean, logarithm, salient.detach()).mean()
         return {"penalty": Term(penalty, count), "likelihood": Term(likelihood, count)}
 
     return mean_terms([terms(table) for table in tables])
