@@ -73,6 +73,8 @@ PAIRINGS: Mapping[str, Pairing] = {
     "medical/sepclr-loss": Pairing("", "no", "no", "no"),
     "medical/space-alignment": Pairing("", "no", "no", "no"),
     "medical/space-uniformity": Pairing("", "no", "no", "no"),
+    "medical/supervised-alignment": Pairing("", "yes: attributes", "no", "no"),
+    "medical/supervised-sepclr-loss": Pairing("", "yes: attributes", "no", "no"),
     "medical/vclub": Pairing("", "no", "no", "no"),
     "medical/vl1out": Pairing("", "no", "no", "no"),
     "medical/vub": Pairing("", "no", "no", "no"),

@@ -67,7 +67,7 @@ def test_other_numbers_of_coordinates_and_attributes_are_refused():
     rows = torch.randn(4, 3)
     columns = {"sample": torch.arange(4), "role": torch.tensor([0, 1, 1, 0]), "attributes": torch.zeros(4, 2)}
     table = Embeddings({"common": rows, "salient": rows}, columns)
-    with pytest.raises(ValueError, match="3 coordinates .* salient encoder's projection"):
+    with pytest.raises(ValueError, match=r"3 coordinates .* salient encoder's projection"):
         SupervisedSepCLR()(Outputs({"image": table, "one": table}, {}, {}))
 
 

@@ -12,7 +12,7 @@ from contrast_core import runs
 from contrast_core.registry import discover
 from contrast_medical.data.planted import PlantedDigits
 
-NAMES = ("sepclr", "sepclr-automatic", "two-simclr", "one-simclr")
+NAMES = ("sepclr", "sepclr-automatic", "sepclr-sprites", "two-simclr", "one-simclr")
 INDEPENDENCE = ("mutual-information", "vclub", "vub", "vl1out", "density-ratio", "mean-discrepancy")
 
 
@@ -24,7 +24,10 @@ def test_recipes_run_whole(name, tmp_path):
     lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert all(math.isfinite(entry["value"]) for line in lines for entry in line["terms"].values())
     scores = {score.metric: score.mean for score in run.scores["separation"]}
-    assert {"delta", "digit in common", "mark in salient", "HSIC", "R^2 common from salient"} <= scores.keys()
+    attributes = (
+        {"shape in salient", "ink in common", "x in salient"} if name == "sepclr-sprites" else {"mark in salient"}
+    )
+    assert attributes | {"delta", "HSIC", "R^2 common from salient"} <= scores.keys()
     page = (run.folder / "report.html").read_text()
     assert "Neighbours in both spaces" in page
     assert "What can be read from which space" in page
