@@ -41,8 +41,8 @@ METHODS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "vCLUB": (SEPCLR, {TERM: "medical/vclub"}),
     "vUB": (SEPCLR, {TERM: "medical/vub"}),
     "vL1out": (SEPCLR, {TERM: "medical/vl1out"}),
-    "TC": (SEPCLR, {TERM: "medical/total-correlation"}),
-    "MMD": (SEPCLR, {TERM: "medical/mmd"}),
+    "TC": (SEPCLR, {TERM: "medical/density-ratio"}),
+    "MMD": (SEPCLR, {TERM: "medical/mean-discrepancy"}),
     "weight chosen, R^2 0.1": (SEPCLR, {f"{LOSS}.cross_prediction": 0.1}),
     "SepCLR (1000, 1000, 10)": (SEPCLR, {f"{LOSS}.target_weight": 1000.0, f"{LOSS}.background_weight": 1000.0}),
 }

@@ -12,7 +12,8 @@ from contrast_core import runs
 from contrast_core.registry import discover
 from contrast_medical.data.planted import PlantedDigits
 
-NAMES = ("sepclr", "sepclr-automatic", "sepclr-k-mi", "two-simclr", "one-simclr")
+NAMES = ("sepclr", "sepclr-automatic", "sepclr-sprites", "two-simclr", "one-simclr")
+INDEPENDENCE = ("mutual-information", "vclub", "vub", "vl1out", "density-ratio", "mean-discrepancy")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -23,10 +24,25 @@ def test_recipes_run_whole(name, tmp_path):
     lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert all(math.isfinite(entry["value"]) for line in lines for entry in line["terms"].values())
     scores = {score.metric: score.mean for score in run.scores["separation"]}
-    assert {"delta", "digit in common", "mark in salient", "HSIC", "R^2 common from salient"} <= scores.keys()
+    attributes = (
+        {"shape in salient", "ink in common", "x in salient"} if name == "sepclr-sprites" else {"mark in salient"}
+    )
+    assert attributes | {"delta", "HSIC", "R^2 common from salient"} <= scores.keys()
     page = (run.folder / "report.html").read_text()
     assert "Neighbours in both spaces" in page
     assert "What can be read from which space" in page
+
+
+@pytest.mark.parametrize("name", INDEPENDENCE)
+def test_the_independence_term_is_a_setting(name, tmp_path):
+    """One epoch with another objective in the joint entropy's place: all its terms are logged, with the weight."""
+    settings = {"training.epochs": 1, "training.device": "cpu", "training.threads": 1, "training.tensorboard": "off",
+                "objective.sepclr.independence.use": f"medical/{name}", "evaluation": {}}  # fmt: skip
+    run = runs.run("medical/sepclr", set=settings, out=tmp_path / "run")
+    line = json.loads((run.folder / "metrics.jsonl").read_text().splitlines()[-1])
+    found = {key: entry for key, entry in line["terms"].items() if "independence" in key}
+    assert len(found) == (1 if name in {"mutual-information", "mean-discrepancy"} else 2)
+    assert all(math.isfinite(entry["value"]) and entry["weight"] == 10 for entry in found.values())
 
 
 def test_every_recipe_is_tested():

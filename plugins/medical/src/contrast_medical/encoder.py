@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import torch
@@ -25,6 +25,7 @@ class TwoSpaces(Encoder):
     Args:
         common: the encoder of what both groups share.
         salient: the encoder of what only the target shows.
+        columns: further names of the batch that become columns of the tables, as "attributes".
 
     Raises:
         ValueError: if the two encoders give tables of different names; in use, if their tables differ in length.
@@ -32,7 +33,7 @@ class TwoSpaces(Encoder):
     Paper: Louiset et al., SepCLR, ICLR 2024, arXiv 2402.11928, which has two ResNet-18 here.
     """
 
-    def __init__(self, common: Encoder, salient: Encoder):
+    def __init__(self, common: Encoder, salient: Encoder, columns: Sequence[str] = ()):
         super().__init__()
         ours, theirs = (tuple(name for name in encoder.gives if "." not in name) for encoder in (common, salient))
         if set(ours) != set(theirs):
@@ -42,9 +43,10 @@ class TwoSpaces(Encoder):
             )
         self.common, self.salient = common, salient
         self.embedding = common.embedding
-        self.needs = tuple(dict.fromkeys((*common.needs, *salient.needs, "role")))
-        columns = [f"{table}.{name}" for table in ours for name in ("common", "salient", "role")]
-        self.gives = (*common.gives, *columns)
+        self.columns = ("role", *columns)
+        self.needs = tuple(dict.fromkeys((*common.needs, *salient.needs, *self.columns)))
+        given = [f"{table}.{name}" for table in ours for name in ("common", "salient", *self.columns)]
+        self.gives = (*common.gives, *given)
 
     def prepare(self, flow: Flow) -> None:
         """Build the layers of both."""
@@ -54,15 +56,15 @@ class TwoSpaces(Encoder):
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
         """Both rows of each view."""
         common, salient = self.common(flow), self.salient(flow)
-        return {name: _beside(common[name], salient[name], flow) for name in common}
+        return {name: self._beside(common[name], salient[name], flow) for name in common}
 
     def embed(self, flow: Flow) -> Embeddings:
         """Both representations of the view that is evaluated."""
-        return _beside(self.common.embed(flow), self.salient.embed(flow), flow)
+        return self._beside(self.common.embed(flow), self.salient.embed(flow), flow)
 
-
-def _beside(common: Embeddings, salient: Embeddings, flow: Flow) -> Embeddings:
-    fields = {"common": common.z.flatten(1), "salient": salient.z.flatten(1)}
-    table = common.with_fields(z=torch.cat(tuple(fields.values()), 1), **fields)
-    # An exported encoder is asked about images whose role nobody knows.
-    return table.with_columns(role=torch.as_tensor(flow["role"])) if "role" in flow else table
+    def _beside(self, common: Embeddings, salient: Embeddings, flow: Flow) -> Embeddings:
+        fields = {"common": common.z.flatten(1), "salient": salient.z.flatten(1)}
+        table = common.with_fields(z=torch.cat(tuple(fields.values()), 1), **fields)
+        # An exported encoder is asked about images whose role nobody knows.
+        known = {name: torch.as_tensor(flow[name]) for name in self.columns if name in flow}
+        return table.with_columns(**known)

@@ -40,21 +40,23 @@ class TwoGroups(Data):
 
     A batch of B items holds `image` (B, C, H, W) float32 in [0, 1], `sample` (B,) int64 and `role` (B,) int64, 0 for
     the background and 1 for the target. Labels are the roles. The split "all" has both roles in proportion, or is the
-    data's own; training draws its train and validation items, so that what is tested on was never seen.
+    data's own; training draws its train and validation items, so that what is tested on was never seen. If asked for,
+    a batch also holds `attributes` (B, k) float32: numbers, and classes by number, NaN where unknown.
 
     Args:
         validation: fraction of the items to choose a probe on.
         test: fraction of the items to test a probe on.
         split_seed: of the split.
+        told: names of attributes that a batch holds.
 
     Raises:
         ValueError: if the fractions leave nothing to train on.
     """
 
-    gives = ("image", "sample", "role", "embedding.label", "embedding.role")
-
-    def __init__(self, validation: float, test: float, split_seed: int):
+    def __init__(self, validation: float, test: float, split_seed: int, told: Sequence[str] = ()):
         check_fractions(validation, test)
+        self.told_attributes = tuple(told)
+        self.gives = ("image", "sample", "role", "embedding.label", "embedding.role", *(["attributes"] if told else []))
         self.validation, self.test, self.split_seed = validation, test, split_seed
         self.images = torch.empty(0, 0, 0, 0, dtype=torch.uint8)
         self.roles = torch.empty(0, dtype=torch.int64)
@@ -67,8 +69,12 @@ class TwoGroups(Data):
         """Take what `load` has read or built; without a split, one is drawn.
 
         Raises:
-            ValueError: if one of the two groups is empty, or nothing of one is left to train on.
+            ValueError: if one of the two groups is empty, or nothing of one is left to train on; for attributes to be
+                told that there are not.
         """
+        if missing := [name for name in self.told_attributes if name not in attributes]:
+            have = ", ".join(attributes) or "none"
+            raise ValueError(f"There is no attribute {missing[0]!r} to put into a batch; there are: {have}.")
         split = split or split_by_label(len(roles), roles, self.validation, self.test, self.split_seed)
         trained = torch.cat([split.train, split.val])
         for name, number in ROLES.items():
@@ -86,8 +92,13 @@ class TwoGroups(Data):
         return len(self.images)
 
     def batch(self, items: Tensor) -> Flow:
-        """The items' images, numbers and roles."""
-        return {"image": self.images[items].float() / 255, "sample": items, "role": self.roles[items]}
+        """The items' images, numbers, roles and, if asked for, attributes."""
+        found = {"image": self.images[items].float() / 255, "sample": items, "role": self.roles[items]}
+        if self.told_attributes:
+            told = [self.attributes[name] for name in self.told_attributes]
+            columns = [each.values[items].float().where(each.known[items], float("nan")) for each in told]
+            found["attributes"] = torch.stack(columns, 1)
+        return found
 
     @property
     def training_items(self) -> Tensor | None:
