@@ -223,7 +223,7 @@ class Data(ABC):
 
     @property
     def labels(self) -> Tensor | None:
-        """One class a item, int64, -1 where unknown; None if there are none."""
+        """One class an item, int64, -1 where unknown; None if there are none."""
         return None
 
     @property
@@ -233,7 +233,12 @@ class Data(ABC):
 
     @property
     def names(self) -> Sequence[str]:
-        """A name a item, for people."""
+        """A name an item, for people."""
+        return ()
+
+    @property
+    def groups(self) -> Sequence[str]:
+        """What each item belongs to beside its class (a site, a patient, an alphabet), "" where unknown; or nothing."""
         return ()
 
     @property

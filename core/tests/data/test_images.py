@@ -61,6 +61,22 @@ def test_a_table_of_paths(folder: Path) -> None:
     assert list(data.names) == ["cat/0.png", "dog/2.png"]
 
 
+def test_groups_come_beside_labels(folder: Path, tmp_path: Path) -> None:
+    """From a column or an array; items that can't be read leave theirs out, and a folder has none."""
+    table = folder / "t.csv"
+    (folder / "broken.png").write_text("no image")
+    table.write_text("image,kind,site\ncat/0.png,a,north\nbroken.png,a,east\ndog/2.png,b,\n")
+    data = loaded(table, label="kind", group="site", skip_corrupt=True, test=0.0, validation=0.0)
+    assert list(data.groups) == ["north", ""]
+    assert list(loaded(table, label="kind", skip_corrupt=True).groups) == []
+    np.savez(tmp_path / "a.npz", image=np.zeros((3, 4, 4), dtype=np.uint8), site=np.array([2, 0, 2]))
+    data = loaded(tmp_path / "a.npz", group="site")
+    assert list(data.groups) == ["2", "0", "2"]
+    assert data.labels is None
+    with pytest.raises(ValueError, match="is a folder, which has no groups: list its images in a table with 'site'"):
+        Images(folder, group="site")
+
+
 @pytest.mark.parametrize("shape", [(5, 4, 6), (5, 1, 4, 6), (5, 4, 6, 3), (5, 3, 4, 6)])
 def test_arrays(tmp_path: Path, shape: tuple[int, ...]) -> None:
     """Grey or colour, channels first or last."""

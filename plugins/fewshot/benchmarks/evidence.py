@@ -20,14 +20,14 @@ from typing import Any
 import torch
 
 from contrast_core import runs
+from contrast_core.data.images import Images
 from contrast_core.embeddings import Embeddings
 from contrast_core.registry import discover
-from contrast_fewshot.data.arrays import ImageArrays
+from contrast_fewshot.data.heldout import HeldOut
 from contrast_fewshot.drawing import draw_episodes
 from contrast_fewshot.episodes import run_episodes
 from contrast_fewshot.opta import OpTA
 
-CHARACTERS = {"label": "character", "group": "alphabet", "novel": ["5", "6", "7"]}
 OURS, THEIRS = "fewshot/beclr-omniglot", "fewshot/beclr-omniglot-as-published"
 TRAINED: dict[str, tuple[str, dict[str, Any]]] = {
     "plain loss (no memory)": (OURS, {"sampler.pairs.neighbours": 0}),
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     run = commands.add_parser("run")
-    run.add_argument("data")
+    run.add_argument("data", type=Path)
     run.add_argument("rows", type=Path)
     run.add_argument("--seeds", type=int, default=3)
     run.add_argument("--epochs", type=int, default=8)
@@ -100,7 +100,8 @@ def collect(given: argparse.Namespace) -> None:
 
 def embedded(given: argparse.Namespace, method: str, seed: int) -> tuple[Embeddings, list[list[float]], int]:
     """The novel images' table, the purity of neighbours by step, and the number of steps."""
-    data = ImageArrays(given.data, **CHARACTERS)
+    images = Images(given.data, image="images", label="character", group="alphabet", shown="all")
+    data = HeldOut(images, novel=["5", "6", "7"], by="group")
     data.load()
     items = data.evaluation_items
     if method == "raw pixels":
@@ -111,7 +112,7 @@ def embedded(given: argparse.Namespace, method: str, seed: int) -> tuple[Embeddi
     untrained = method == "untrained encoder"
     changed = {
         **settings,
-        "data.path": given.data,
+        "data.data.path": given.data,
         "training.seed": seed,
         "training.epochs": given.epochs,
         "training.threads": 1,

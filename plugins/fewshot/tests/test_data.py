@@ -1,4 +1,4 @@
-"""Data with classes that training never sees: wrappers, arrays, folders, and what is wrong with them."""
+"""Data with classes that training never sees: wrappers, folders, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from contrast_core.data.digits import Digits
-from contrast_fewshot.data.arrays import ImageArrays
+from contrast_core.data.images import Images
 from contrast_fewshot.data.heldout import HeldOut
 from contrast_fewshot.data.imagesets import ImageSets
 
@@ -150,62 +150,48 @@ def test_wrong_folders_get_a_sentence(tmp_path):
         ImageSets(str(tmp_path), "tables").load()
 
 
-def arrays(path, **changed):
-    """Twelve images of four classes in three groups."""
+def characters(path, **changed):
+    """Twelve images of four characters in three alphabets."""
     found = {
-        "images": np.random.default_rng(0).integers(0, 255, (12, 6, 6), dtype=np.uint8),
+        "image": np.random.default_rng(0).integers(0, 255, (12, 6, 6), dtype=np.uint8),
         "character": np.arange(12) // 3,
         "alphabet": np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2]),
         **changed,
     }
     np.savez(path, **found)
-    return str(path)
+    return Images(path, label="character", group="alphabet", shown="all")
 
 
-def test_groups_of_an_array_are_held_out(tmp_path):
-    """By their names."""
-    path = arrays(tmp_path / "a.npz")
-    data = ImageArrays(path, label="character", group="alphabet", novel=["1", "2"])
+def test_groups_of_classes_are_held_out(tmp_path):
+    """By their names; batches and labels are those of the data inside."""
+    data = HeldOut(characters(tmp_path / "a.npz"), ["1", "2"], by="group")
     data.load()
     assert data.training_items.tolist() == list(range(6))
     assert data.evaluation_items.tolist() == list(range(6, 12))
+    assert list(data.groups) == ["0"] * 6 + ["1"] * 3 + ["2"] * 3
     batch = data.batch(torch.tensor([7]))
     assert (tuple(batch["image"].shape), batch["label"].tolist()) == ((1, 1, 6, 6), [2])
-    colour = np.zeros((12, 6, 6, 3), dtype=np.uint8)
-    data = ImageArrays(arrays(tmp_path / "c.npz", images=colour), label="character", novel=["0"], shown=False)
-    data.load()
-    assert set(data.batch(torch.arange(2))) == {"image", "sample"}
-    assert tuple(data.batch(torch.arange(2))["image"].shape) == (2, 3, 6, 6)
 
 
 @pytest.mark.parametrize(
-    ("changed", "settings", "word"),
+    ("changed", "novel", "word"),
     [
-        ({}, {"images": "pictures"}, "no array 'pictures'"),
-        ({"images": np.full((12, 6, 6), 255.0)}, {}, "floating images lie in"),
-        ({"character": np.arange(3)}, {}, "there are 12 images"),
-        ({}, {"novel": ["9"]}, "has no '9', only 0, 1, 2"),
-        ({}, {"novel": ["0", "1", "2"]}, "nothing is left to train on"),
+        ({}, ["9"], "no group '9' to hold out, only 0, 1, 2"),
+        ({}, ["0", "1", "2"], "nothing is left to train on"),
+        ({"alphabet": np.arange(12) % 3}, ["2"], "class '0' is in a group that is held out and in one that is not"),
+        ({"alphabet": np.arange(3)}, ["2"], "'alphabet' has shape"),
     ],
 )
-def test_wrong_arrays_get_a_sentence(tmp_path, changed, settings, word):
-    """It names the key."""
-    given = {"label": "character", "group": "alphabet", "novel": ["2"], **settings}
+def test_wrong_groups_get_a_sentence(tmp_path, changed, novel, word):
+    """It names the group, the class or the array."""
     with pytest.raises(ValueError, match=word):
-        ImageArrays(arrays(tmp_path / "a.npz", **changed), **given).load()
+        HeldOut(characters(tmp_path / "a.npz", **changed), novel, by="group").load()
 
 
-def test_a_missing_or_other_file_gets_a_sentence(tmp_path):
-    """It names the file, and how to give one."""
-    with pytest.raises(ValueError, match=r"--set data\.path=FILE"):
-        ImageArrays(novel=["1"])
-    with pytest.raises(ValueError, match=r"nothing\.npz can't be read"):
-        ImageArrays("nothing.npz", novel=["1"]).load()
-    (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(ValueError, match=r"text\.npz can.t be read"):
-        ImageArrays(str(tmp_path / "text.npz"), novel=["1"]).load()
-    with pytest.raises(ValueError, match="held out for episodes"):
-        ImageArrays("a.npz")
+def test_data_without_groups_are_refused():
+    """The sentence says which have some."""
+    with pytest.raises(ValueError, match="no groups; core/images has"):
+        HeldOut(Digits(), ["6"], by="group").load()
 
 
 def test_classes_of_any_data_are_held_out():
@@ -228,5 +214,5 @@ def test_classes_that_are_not_there_are_refused(novel, word):
     """Or all of them."""
     with pytest.raises(ValueError, match=word):
         HeldOut(Digits(), novel).load()
-    with pytest.raises(ValueError, match="Name the classes"):
+    with pytest.raises(ValueError, match="Name what is held out"):
         HeldOut(Digits(), [])

@@ -70,7 +70,7 @@ def settings_of(name, characters):
         published = "published" in name
         found |= {f"memory.{memory}.size": 257 if published else 256, f"memory.{memory}.dimension": 16}
         found |= {f"memory.{memory}.prototypes": 5, f"memory.{memory}.start": 2}
-    return found | ({"data.path": characters} if "omniglot" in name else {})
+    return found | ({"data.data.path": characters} if "omniglot" in name else {})
 
 
 @pytest.mark.parametrize("name", list(OWN))

@@ -7,7 +7,7 @@ import torch
 
 from contrast_core.embeddings import Embeddings
 from contrast_core.encoders.mlp import MLP
-from contrast_fewshot.convnet import ConvNet
+from contrast_fewshot.conv4 import Conv4
 from contrast_fewshot.encoders import Predicting
 from contrast_fewshot.mask import BlockMask
 from contrast_fewshot.stack import Stack
@@ -40,8 +40,8 @@ def test_evaluation_masks_nothing():
         (lambda: BlockMask([]), "views"),
         (lambda: BlockMask(["one"], ratio=2.0), "ratio"),
         (lambda: Stack({}), "Give each name"),
-        (lambda: ConvNet(views=[]), "at least one name"),
-        (lambda: ConvNet(width=0), "width = 0"),
+        (lambda: Conv4(views=[]), "at least one name"),
+        (lambda: Conv4(width=0), "width = 0"),
         (lambda: Predicting(MLP(), tables=["three"]), "no table 'three'"),
         (lambda: Predicting(MLP(), hidden=0), "hidden = 0"),
     ],
@@ -60,27 +60,26 @@ def test_stacked_tables_keep_rows_and_know_their_view():
     assert found["view"].tolist() == [0, 0, 0, 1, 1, 1]
 
 
-@pytest.mark.parametrize(("backbone", "width"), [("conv4", 288), ("resnet18", 512), ("resnet50", 2048)])
-def test_backbones_have_their_widths(backbone, width):
-    """On images of 28 pixels; all parameters learn."""
+def test_conv4_flattens_its_last_map():
+    """Of 28 pixels 3 by 3 are left; all parameters learn."""
     torch.manual_seed(0)
-    encoder = Predicting(ConvNet(backbone=backbone, width=32, projection=16))
+    encoder = Predicting(Conv4(width=32, projection=16))
     flow = {name: torch.rand(4, 1, 28, 28) for name in ("one", "two")} | {"sample": torch.arange(4)}
     encoder.prepare(flow)
     found = encoder(flow)
     assert set(found) == {"one", "two", "one-predicted", "two-predicted"}
     assert tuple(found["one-predicted"].z.shape) == (4, 16)
-    assert tuple(encoder.eval().embed(flow).z.shape) == (4, width)
+    assert tuple(encoder.eval().embed(flow).z.shape) == (4, 32 * 3 * 3)
     sum((table.z * torch.randn_like(table.z)).sum() for table in found.values()).backward()
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in encoder.parameters())
 
 
 def test_images_of_other_channels_are_refused():
     """The sentence names the view."""
-    encoder = ConvNet()
+    encoder = Conv4()
     encoder.prepare({"one": torch.rand(2, 1, 8, 8)})
     flow = {"one": torch.rand(2, 1, 8, 8), "two": torch.rand(2, 3, 8, 8), "sample": torch.arange(2)}
     with pytest.raises(ValueError, match="'two' has 3 channels; this encoder was built for 1"):
         encoder(flow)
     with pytest.raises(ValueError, match="must be floating images"):
-        ConvNet().prepare({"one": torch.rand(2, 5)})
+        Conv4().prepare({"one": torch.rand(2, 5)})

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from contrast_core.adapters.hub import loaded
 from contrast_core.adapters.named import imported
 from contrast_core.embeddings import Embeddings
 from contrast_core.interfaces import Encoder, Flow
@@ -135,22 +136,10 @@ def pool(tokens: Tensor, mask: Tensor, how: str) -> Tensor:
 
 def _loaded(name: str) -> tuple[nn.Module, Any]:
     from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging as told
 
-    logging: Any = told
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
+    def load() -> tuple[nn.Module, Any]:
         # Never code of a model's author, and no weights that are pickled.
         model = AutoModel.from_pretrained(name, use_safetensors=True)
         return model.float(), AutoTokenizer.from_pretrained(name)
-    except Exception as error:
-        # Its many libraries have as many ways to fail.
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(
-            f"The model '{name}' can't be loaded: a folder with model.safetensors, config.json and a tokenizer, or a "
-            f"name on the Hugging Face hub that is in the cache or can be downloaded, would be right. {reason}"
-        ) from error
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+
+    return loaded(name, load, "model.safetensors, config.json and a tokenizer")

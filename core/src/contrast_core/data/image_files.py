@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,10 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".
 MODES = {1: "L", 3: "RGB"}
 GREY = ("1", "L", "LA", "I", "I;16", "F")
 """Pillow's modes of images without colour."""
+
+
+FOLDER = "folder"
+"""The fact about an image in a folder of classes: which one that is."""
 
 
 class Form(NamedTuple):
@@ -107,8 +111,9 @@ def _differs(path: Path, image: Tensor, first: Path, expected: Tensor) -> str:
     )
 
 
-def listed(path: Path, column: str, label: str | None) -> tuple[list[Path], list[str] | None]:
-    """Files and labels: of a folder with one folder a class (or of images alone), or of a table with a path column.
+def listed(path: Path, column: str, facts: Sequence[str]) -> tuple[list[Path], Mapping[str, list[str]]]:
+    """Files, and facts about them by name, "" where unknown: of a table with a column of paths; or of a folder with one
+    folder a class, which is the one fact about it, or with images alone.
 
     Raises:
         ValueError: if there is no such folder or table, or no image in it.
@@ -116,26 +121,28 @@ def listed(path: Path, column: str, label: str | None) -> tuple[list[Path], list
     if path.is_dir():
         folders = sorted(each for each in path.iterdir() if each.is_dir())
         found = [(file, folder.name) for folder in folders for file in _images_in(folder)]
-        if found:
-            return [file for file, _ in found], [name for _, name in found]
-        if files := _images_in(path):
-            return files, None
-        raise ValueError(f"{path} holds no images, neither itself nor in a folder a class ({', '.join(ENDINGS)}).")
-    columns = read_columns(path, (column,), label, ",")
-    return [path.parent / file for file in columns[column]], None if label is None else columns[label]
+        # A folder of images alone: the evaluation is told that there are no labels.
+        found = found or [(file, "") for file in _images_in(path)]
+        if not found:
+            raise ValueError(f"{path} holds no images, neither itself nor in a folder a class ({', '.join(ENDINGS)}).")
+        return [file for file, _ in found], {FOLDER: [name for _, name in found]}
+    columns = read_columns(path, (column,), facts, ",")
+    return [path.parent / file for file in columns[column]], columns
 
 
 def _images_in(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and file.is_file())
 
 
-def read_image_arrays(path: Path, images: str, label: str | None, form: Form) -> tuple[Tensor, list[str] | None]:
-    """Images (n, C, H, W) uint8 and labels of the arrays of a .npz file; nothing pickled is loaded.
+def read_image_arrays(
+    path: Path, images: str, facts: Sequence[str], form: Form
+) -> tuple[Tensor, Mapping[str, list[str]]]:
+    """Images (n, C, H, W) uint8 and facts about them, of the arrays of a .npz file; nothing pickled is loaded.
 
     Raises:
         ValueError: if it can't be read, has no such array, or the arrays' shapes or values are wrong.
     """
-    arrays = load_arrays(path, (images, label), images)
+    arrays = load_arrays(path, (images, *facts), images)
     found = _as_images(path.name, images, array_of(path.name, arrays, images))
     if form.channels is not None and found.shape[1] != form.channels:
         weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
@@ -146,12 +153,13 @@ def read_image_arrays(path: Path, images: str, label: str | None, form: Form) ->
     if form.size is not None and tuple(found.shape[2:]) != form.size:
         resized = torch.nn.functional.interpolate(found.float(), form.size, mode="bilinear", antialias=True)
         found = resized.round().clamp(0, 255).to(torch.uint8)
-    if label is None:
-        return found, None
-    labels = array_of(path.name, arrays, label)
-    if labels.shape != (len(found),):
-        raise ValueError(f"{path.name}: '{label}' has shape {labels.shape}, but there are {len(found)} images.")
-    return found, [str(value) for value in labels.tolist()]
+    texts: dict[str, list[str]] = {}
+    for name in facts:
+        values = array_of(path.name, arrays, name)
+        if values.shape != (len(found),):
+            raise ValueError(f"{path.name}: '{name}' has shape {values.shape}, but there are {len(found)} images.")
+        texts[name] = [str(value) for value in values.tolist()]
+    return found, texts
 
 
 def _as_images(file: str, name: str, array: Any) -> Tensor:

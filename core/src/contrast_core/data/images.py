@@ -9,7 +9,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from contrast_core.data.image_files import Form, listed, read_image_arrays, read_images
+from contrast_core.data.image_files import FOLDER, Form, listed, read_image_arrays, read_images
 from contrast_core.data.labelled import LabelledData
 from contrast_core.interfaces import Flow
 
@@ -26,6 +26,8 @@ class Images(LabelledData):
             paths, from its own folder on; or an .npz file with an array of images.
         image: the column of paths, or the array of images: uint8, or floating in [0, 1].
         label: the column or array of labels; an empty one is unknown. A folder's classes are its folders.
+        group: the column or array of what items belong to beside their class: a site, a patient, an alphabet. Data
+            around these may use it; the split here does not.
         size: height and width, to which images are resized; left out, all must be alike.
         channels: 1 or 3, to which images are converted; left out, all must be alike.
         skip_corrupt: leave out files that can't be read, and say how many; otherwise the first one is refused.
@@ -36,8 +38,8 @@ class Images(LabelledData):
             is tested on, or of "all" or "none". Evaluators always see all labels.
 
     Raises:
-        ValueError: for options outside these ranges; when loading, for a file that can't be read, or images that
-            differ: the sentence names the file.
+        ValueError: for options outside these ranges, or groups of a folder; when loading, for a file that can't be
+            read, or images that differ: the sentence names the file.
         ContrastError: when loading files without Pillow, which `pip install contrast-core[images]` brings.
     """
 
@@ -46,6 +48,7 @@ class Images(LabelledData):
         path: Path,
         image: str = "image",
         label: str | None = None,
+        group: str | None = None,
         size: tuple[int, int] | None = None,
         channels: Literal[1, 3] | None = None,
         skip_corrupt: bool = False,
@@ -58,27 +61,29 @@ class Images(LabelledData):
         if size is not None and min(size) < 1:
             raise ValueError(f"size = {list(size)} must be a height and a width of at least one pixel.")
         self.gives = ("image", "sample", *(("label", "embedding.label") if label is not None or path.is_dir() else ()))
-        self.path, self.image, self.label = path, image, label
+        if group is not None and path.is_dir():
+            raise ValueError(f"{path} is a folder, which has no groups: list its images in a table with '{group}'.")
+        self.path, self.image, self.label, self.group = path, image, label, group
         self.form = Form(None if size is None else (size[0], size[1]), channels, skip_corrupt)
         self._images = torch.empty(0, dtype=torch.uint8)
         self._names: Sequence[str] = ()
+        self._groups: Sequence[str] = ()
         self._skipped: Sequence[str] = ()
 
     def load(self) -> None:
         """Read, check and split the images."""
-        labels: list[str] | None
+        names = [name for name in (self.label, self.group) if name is not None]
         if self.path.suffix.lower() == ".npz":
-            self._images, labels = read_image_arrays(self.path, self.image, self.label, self.form)
+            self._images, facts = read_image_arrays(self.path, self.image, names, self.form)
             self._names = [f"image {number}" for number in range(len(self._images))]
         else:
-            paths, found = listed(self.path, self.image, self.label)
+            paths, found = listed(self.path, self.image, names)
             self._images, kept, self._skipped = read_images(paths, self.form)
             self._names = [str(paths[number].relative_to(self._root())) for number in kept.tolist()]
-            labels = None if found is None else [found[number] for number in kept.tolist()]
-        if labels is None and self.path.is_dir():
-            # A folder of images alone: the evaluation is told that there are no labels.
-            labels = [""] * len(self)
-        self._label(labels, len(self))
+            facts = {name: [texts[number] for number in kept.tolist()] for name, texts in found.items()}
+        self._groups = () if self.group is None else facts[self.group]
+        label = FOLDER if self.path.is_dir() else self.label
+        self._label(None if label is None else facts[label], len(self))
 
     def _root(self) -> Path:
         return self.path if self.path.is_dir() else self.path.parent
@@ -93,6 +98,11 @@ class Images(LabelledData):
     def names(self) -> Sequence[str]:
         """Paths within the folder, or numbers."""
         return self._names
+
+    @property
+    def groups(self) -> Sequence[str]:
+        """Of the column or array `group`."""
+        return self._groups
 
     @property
     def source(self) -> str:

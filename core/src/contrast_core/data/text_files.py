@@ -14,8 +14,8 @@ Row = tuple[int, Mapping[str, Any]]
 """A line's number and its cells by the names of their columns."""
 
 
-def read_columns(path: Path, columns: Sequence[str], label: str | None, delimiter: str) -> dict[str, list[str]]:
-    """The named columns, a text an item; a label may be empty.
+def read_columns(path: Path, columns: Sequence[str], labels: Sequence[str], delimiter: str) -> dict[str, list[str]]:
+    """The named columns, a text an item; a label may be empty or a whole number.
 
     Raises:
         ValueError: if the file can't be read, is empty, has no such column, or a text is missing.
@@ -23,10 +23,9 @@ def read_columns(path: Path, columns: Sequence[str], label: str | None, delimite
     reader = {".txt": _lines, ".csv": _table, ".jsonl": _objects}.get(path.suffix.lower())
     if reader is None:
         raise ValueError(f"{path.name} must be a .txt, .csv or .jsonl file, by its ending.")
-    if reader is _lines and (len(columns) > 1 or label is not None):
+    if reader is _lines and (len(columns) > 1 or labels):
         raise ValueError(f"{path.name} holds a text a line: two columns or labels need a .csv or .jsonl file.")
-    wanted = [*columns, *([label] if label is not None else [])]
-    found: dict[str, list[str]] = {name: [] for name in wanted}
+    found: dict[str, list[str]] = {name: [] for name in (*columns, *labels)}
     try:
         with path.open(newline="" if reader is _table else None, encoding="utf-8-sig") as file:
             for line, cells in reader(file, path.name, delimiter):
@@ -34,7 +33,7 @@ def read_columns(path: Path, columns: Sequence[str], label: str | None, delimite
                     found[name].append(_text(cells, name, path.name, line))
                 if reader is _lines:
                     found[columns[0]].append(str(cells[""]))
-                if label is not None:
+                for label in labels:
                     found[label].append(_label(cells, label, path.name, line))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())

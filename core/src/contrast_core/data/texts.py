@@ -67,7 +67,7 @@ class Texts(LabelledData):
 
     def load(self) -> None:
         """Read, check and split the texts."""
-        found = read_columns(self.path, self.columns, self.label, self.delimiter)
+        found = read_columns(self.path, self.columns, [] if self.label is None else [self.label], self.delimiter)
         self._texts = [found[name] for name in self.columns]
         self._label(None if self.label is None else found[self.label], len(self))
 

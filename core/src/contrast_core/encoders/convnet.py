@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from contrast_core.embeddings import Embeddings
+from contrast_core.encoders.heads import projection_head
 from contrast_core.encoders.view_table import check_views, given_by, view_table
 from contrast_core.interfaces import Encoder, Flow
 
@@ -30,11 +31,6 @@ def convolutions(channels: int, widths: Sequence[int], stride: int, size: int) -
     return nn.Sequential(*layers, Pooled(), nn.Linear(2 * before, size))
 
 
-def head(size: int, projection: int) -> nn.Sequential:
-    """The projection head of SimCLR: Linear, ReLU, Linear."""
-    return nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, projection))
-
-
 @final
 class Pooled(nn.Module):
     """Mean and maximum over all places: (B, C, H, W) to (B, 2 C)."""
@@ -44,15 +40,20 @@ class Pooled(nn.Module):
         return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
 
 
-def check_images(flow: Flow, view: str) -> Tensor:
+def check_images(flow: Flow, view: str, channels: int | None = None) -> Tensor:
     """The images of a view.
 
     Raises:
-        ValueError: if they are not floating (B, C, H, W).
+        ValueError: if they are not floating (B, C, H, W), or have another number of channels than is asked for.
     """
     x: Tensor = flow[view]
     if x.dim() != 4 or not x.is_floating_point():
         raise ValueError(f"The view '{view}' must be floating images (B, C, H, W), not {x.dtype} {tuple(x.shape)}.")
+    if channels is not None and x.shape[1] != channels:
+        raise ValueError(
+            f"The view '{view}' has {x.shape[1]} channels; this encoder was built for {channels}. Convert the images, "
+            f"with core/images by its option channels = {channels}."
+        )
     return x
 
 
@@ -106,7 +107,8 @@ class ConvNet(Encoder):
         """Build the layers for the channels of the first view."""
         channels = check_images(flow, self.views[0]).shape[1]
         self.backbone = convolutions(channels, self.widths, self.stride, self.embedding_size)
-        self.head = nn.Identity() if self.projection is None else head(self.embedding_size, self.projection)
+        wide = self.embedding_size
+        self.head = projection_head(wide, [] if self.projection is None else [wide, self.projection])
 
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
         """The projected views, a table each."""
@@ -117,12 +119,6 @@ class ConvNet(Encoder):
         return view_table(self._encode(flow, self.views[0]), flow, self.views[0])
 
     def _encode(self, flow: Flow, view: str) -> Tensor:
-        x = check_images(flow, view)
-        wanted = next(self.backbone.parameters()).shape[1]
-        if x.shape[1] != wanted:
-            raise ValueError(
-                f"The view '{view}' has {x.shape[1]} channels; this encoder was built for {wanted}. Convert the "
-                f"images, with core/images by its option channels = {wanted}."
-            )
+        x = check_images(flow, view, next(self.backbone.parameters()).shape[1])
         encoded: Tensor = self.backbone(x)
         return encoded

@@ -9,6 +9,7 @@ from typing import final
 from torch import Tensor, nn
 
 from contrast_core.embeddings import Embeddings
+from contrast_core.encoders.heads import projection_head
 from contrast_core.encoders.view_table import check_views, given_by, view_table
 from contrast_core.interfaces import Encoder, Flow
 
@@ -70,11 +71,7 @@ class MLP(Encoder):
             ]
         self.backbone = nn.Sequential(*layers, nn.Linear([size, *self.hidden][-1], self.embedding_size))
         wide = self.embedding_size
-        self.head = (
-            nn.Identity()
-            if self.projection is None
-            else nn.Sequential(nn.Linear(wide, wide), nn.ReLU(), nn.Linear(wide, self.projection))
-        )
+        self.head = projection_head(wide, [] if self.projection is None else [wide, self.projection])
 
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
         """The projected views, a table each."""

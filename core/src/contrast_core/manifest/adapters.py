@@ -1,4 +1,4 @@
-"""Losses of other libraries."""
+"""Losses and models of other libraries."""
 
 from __future__ import annotations
 
@@ -24,5 +24,12 @@ ADAPTERS = (
         "adapters.transformers:Transformers",
         "A language model of transformers as an encoder of texts.",
         "SimCSE, EMNLP 2021, arXiv 2104.08821",
+    ),
+    of(
+        "encoder",
+        "image-model",
+        "adapters.image_models:ImageModel",
+        "A ResNet, or any image model of transformers, with a projection head.",
+        "Deep Residual Learning, CVPR 2016, arXiv 1512.03385",
     ),
 )

@@ -18,9 +18,7 @@ def contrast_manifest() -> Manifest:
         components=[
             # Data and evaluators.
             _component("data", "held-out", "data.heldout:HeldOut",
-                       "Any labelled data; some classes are kept from training, for episodes.", ""),
-            _component("data", "image-arrays", "data.arrays:ImageArrays",
-                       "Images of an .npz file; groups of classes are kept from training.", ""),
+                       "Any labelled data; classes, or groups of them, are kept from training.", ""),
             _component("data", "image-sets", "data.imagesets:ImageSets",
                        "Omniglot, miniImageNet, tieredImageNet, CIFAR-FS, FC100 and CUB from their folders.", ""),
             _component("evaluator", "episodes", "episodes:FewShot",
@@ -29,8 +27,8 @@ def contrast_manifest() -> Manifest:
             _component("view", "block-mask", "mask:BlockMask",
                        "Copies of images in which blocks of patches are zero."),
             _component("view", "stack", "stack:Stack", "Several tables as one; a view after the encoder.", ""),
-            _component("encoder", "convnet", "convnet:ConvNet",
-                       "Conv-4, ResNet-18 or ResNet-50 with a projection head."),
+            _component("encoder", "conv4", "conv4:Conv4",
+                       "The four convolutional blocks of few-shot learning, with BECLR's projection head."),
             _component("encoder", "predicting", "encoders:Predicting",
                        "Any encoder, and a predictor of some of its tables."),
             _component("memory", "dyce", "memory:DyCE",
@@ -47,8 +45,8 @@ def contrast_manifest() -> Manifest:
         recipes=[
             _recipe("beclr", "BECLR on digits, four of them held out."),
             _recipe("beclr-as-published", "The same as the authors' code has it: for comparison."),
-            _recipe("beclr-omniglot", "BECLR on characters of an .npz file, alphabets held out; needs data.path."),
-            _recipe("beclr-omniglot-as-published", "The same as the authors' code has it; needs data.path."),
+            _recipe("beclr-omniglot", "BECLR on characters of an .npz file, alphabets held out; needs data.data.path."),
+            _recipe("beclr-omniglot-as-published", "The same as the authors' code has it; needs data.data.path."),
             _recipe("beclr-miniimagenet", "The authors' settings for miniImageNet, ResNet-18; needs data.path."),
             _recipe("beclr-miniimagenet-resnet50", "The same with ResNet-50."),
             _recipe("beclr-tieredimagenet", "The authors' settings for tieredImageNet, ResNet-18; needs data.path."),

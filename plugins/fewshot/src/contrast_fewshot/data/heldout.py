@@ -1,13 +1,14 @@
-"""Any labelled data set, some of whose classes are kept for episodes."""
+"""Any labelled data set, some of whose classes, or groups of classes, are kept for episodes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import final
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
 
+from contrast_core.data.labels import ordered
 from contrast_core.errors import did_you_mean
 from contrast_core.interfaces import Data, Flow, Split
 
@@ -20,36 +21,51 @@ class HeldOut(Data):
 
     Args:
         data: a data set with labels.
-        novel: names of the classes that are held out.
+        novel: names of the classes that are held out, or of groups whose classes are.
+        by: whether `novel` names each "class" or a "group", for example an alphabet of characters: what the data inside
+            have as `groups`, core/images by its option `group`.
         evaluate_on: "novel" for the test, or "base" to choose settings on classes that were trained on.
 
     Raises:
-        ValueError: by `load`, if the data have no labels or no such class, or no class is left to train on.
+        ValueError: by `load`, if the data have no labels or no such class or group, a class is in groups on both sides,
+            or none is left to train on.
     """
 
-    def __init__(self, data: Data, novel: Sequence[str], evaluate_on: str = "novel"):
+    def __init__(
+        self,
+        data: Data,
+        novel: Sequence[str],
+        by: Literal["class", "group"] = "class",
+        evaluate_on: Literal["novel", "base"] = "novel",
+    ):
         if not novel:
-            raise ValueError('Name the classes that are held out, for example novel = ["6", "7", "8", "9"].')
-        if evaluate_on not in ("novel", "base"):
-            raise ValueError(f"evaluate_on = '{evaluate_on}' must be 'novel' or 'base'.")
-        self.data, self.novel, self.evaluate_on = data, tuple(novel), evaluate_on
+            raise ValueError('Name what is held out, for example novel = ["6", "7", "8", "9"].')
+        self.data, self.novel, self.by, self.evaluate_on = data, tuple(novel), by, evaluate_on
         self.gives, self.whole = data.gives, data.whole
         self._base = self._novel = torch.empty(0, dtype=torch.int64)
 
     def load(self) -> None:
         """Load the data inside and part its items."""
         self.data.load()
-        labels, classes = self.data.labels, list(self.data.classes)
+        labels = self.data.labels
         if labels is None:
             raise ValueError("Classes can only be held out of data with labels; these have none.")
+        names, numbers = (list(self.data.classes), labels) if self.by == "class" else ordered(self.data.groups)
+        if not names:
+            raise ValueError("These data have no groups; core/images has, with its option group.")
         for name in self.novel:
-            if name not in classes:
-                have = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
-                raise ValueError(f"There is no class '{name}' to hold out, only {have}.{did_you_mean(name, classes)}")
-        held = torch.isin(labels, torch.tensor([classes.index(name) for name in self.novel]))
-        self._base, self._novel = ((~held).nonzero().squeeze(1), held.nonzero().squeeze(1))
+            if name not in names:
+                have = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+                hint = did_you_mean(name, names)
+                raise ValueError(f"There is no {self.by} '{name}' to hold out, only {have}.{hint}")
+        held = torch.isin(numbers, torch.tensor([names.index(name) for name in self.novel]))
+        self._base, self._novel = (~held).nonzero().squeeze(1), held.nonzero().squeeze(1)
         if not len(self._base):
-            raise ValueError("All classes are held out, so that nothing is left to train on; name fewer.")
+            raise ValueError("Everything is held out, so that nothing is left to train on; name less in novel.")
+        both = set(labels[held].tolist()) & set(labels[~held].tolist()) - {-1}
+        if both:
+            name = self.data.classes[min(both)]
+            raise ValueError(f"The class '{name}' is in a group that is held out and in one that is not.")
 
     def __len__(self) -> int:
         return len(self.data)
@@ -82,6 +98,11 @@ class HeldOut(Data):
     def names(self) -> Sequence[str]:
         """Names of all items."""
         return self.data.names
+
+    @property
+    def groups(self) -> Sequence[str]:
+        """Groups of all items."""
+        return self.data.groups
 
     @property
     def splits(self) -> Mapping[str, Split]:
