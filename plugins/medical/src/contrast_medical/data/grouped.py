@@ -14,6 +14,8 @@ from contrast_core.data.splits import check_fractions
 from contrast_core.interfaces import Data, Flow, Split
 from contrast_medical.roles import ROLES
 
+Space = Literal["common", "salient"]
+
 
 @frozen(eq=False)
 class Attribute:
@@ -26,7 +28,7 @@ class Attribute:
     """
 
     values: Tensor
-    space: Literal["common", "salient"]
+    space: Space
     classes: Sequence[str] = field(default=())
 
     @property
