@@ -15,6 +15,7 @@ from contrast_core.similarity import (
     MaxSim,
     NegativeDistance,
     Similarity,
+    SquaredDistance,
     WeightedSum,
 )
 
@@ -56,6 +57,8 @@ def loop(similarity: Similarity, a: Embeddings, c: Embeddings, i: int, j: int) -
         case NegativeDistance(power=power, normalise=unit):
             x, y = (x / x.norm(), y / y.norm()) if unit else (x, y)
             return float(-(sum((x - y) ** 2) ** (power / 2)))
+        case SquaredDistance(normalise=unit):
+            return loop(NegativeDistance(normalise=unit), a, c, i, j)
         case MaxSim():
             return float(sum(max(float(t @ u) for u in c["tokens"][j]) for t in a["tokens"][i]))
         case Given():
@@ -72,6 +75,10 @@ ALL = [
     NegativeDistance(power=1.0),
     NegativeDistance(power=0.5),
     NegativeDistance(power=3.0, normalise=True),
+    SquaredDistance(),
+    SquaredDistance(normalise=True),
+    WeightedSum([SquaredDistance(), SquaredDistance(normalise=True)], [0.5, 1.0]),
+    WeightedSum([Dot(), Cosine()], [-0.5, 2.0]),
     MaxSim(),
     Given(),
     GatedCosine(),
@@ -125,6 +132,15 @@ def test_a_zero_vector_is_at_right_angles_to_everything() -> None:
     value = Cosine().between(rows, rows)
     assert value.item() == 0
     assert torch.autograd.grad(value.sum(), z)[0].isfinite().all()
+
+
+def test_a_sum_of_inner_products_is_one() -> None:
+    """One tensor a side, the same for both sides unless a part or a negative weight tells them apart."""
+    alike, mixed = WeightedSum([Dot(), Cosine()], [0.5, 2.0]), WeightedSum([Dot(), MaxSim()], [0.5, 2.0])
+    assert (alike.bilinear, alike.tensors, alike.two_sided) == (True, 1, False)
+    assert (mixed.bilinear, mixed.tensors, mixed.two_sided) == (False, 2, False)
+    assert WeightedSum([Dot(), Cosine()], [0.5, -2.0]).two_sided
+    assert WeightedSum([Dot(), SquaredDistance()], [0.5, 2.0]).two_sided
 
 
 @pytest.mark.parametrize("similarity", [GatedCosine(), GatedDot()], ids=str)

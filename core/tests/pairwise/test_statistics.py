@@ -13,7 +13,16 @@ from contrast_core import pairwise
 from contrast_core.embeddings import Embeddings
 from contrast_core.pairs import Pairs
 from contrast_core.relations import Relation, dense, differing, edges, everything, kernel, learned, same
-from contrast_core.similarity import Cosine, Dot, Given, MaxSim, NegativeDistance, Similarity, WeightedSum
+from contrast_core.similarity import (
+    Cosine,
+    Dot,
+    Given,
+    MaxSim,
+    NegativeDistance,
+    Similarity,
+    SquaredDistance,
+    WeightedSum,
+)
 
 N, M = 9, 11
 SIMILARITIES = [
@@ -21,6 +30,9 @@ SIMILARITIES = [
     Dot(),
     NegativeDistance(),
     NegativeDistance(power=1.0),
+    SquaredDistance(),
+    WeightedSum([SquaredDistance(normalise=True), SquaredDistance()], [1.0, 0.5]),
+    WeightedSum([Dot(), Cosine()], [-0.5, 2.0]),
     WeightedSum([Cosine(), Given()], [0.5, 2.0]),
     Given(),
     MaxSim(),

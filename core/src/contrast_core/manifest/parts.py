@@ -232,6 +232,12 @@ PARTS = (
     ),
     of(
         "similarity",
+        "squared-distance",
+        "similarity:SquaredDistance",
+        "Minus the squared distance, by inner products: fast.",
+    ),
+    of(
+        "similarity",
         "weighted-sum",
         "similarity:WeightedSum",
         "A weighted sum of similarities: a product of kernels.",

@@ -12,7 +12,7 @@ from contrast_core.interfaces import Objective, Outputs, Term
 from contrast_core.objectives.rows import attraction, average
 from contrast_core.pairs import Pairs
 from contrast_core.relations import same
-from contrast_core.similarity import Cosine, NegativeDistance, Similarity
+from contrast_core.similarity import Cosine, NegativeDistance, Similarity, SquaredDistance
 
 
 @final
@@ -85,9 +85,9 @@ class Uniformity(Objective):
         if t <= 0:
             raise ValueError(f"The t of uniformity must be positive, not {t}.")
         self.needs = (table,)
-        self.table, self.t = table, t
+        self.table, self.t, self.normalise = table, t, normalise
         # On unit rows -t d^2 = 2 t s - 2 t, and the cosine has the fast road.
-        self.similarity: Similarity = Cosine() if normalise else NegativeDistance()
+        self.similarity: Similarity = Cosine() if normalise else SquaredDistance()
         self.temperature, self.shift = (1 / (2 * t), 2 * t) if normalise else (1 / t, 0.0)
 
     def forward(self, outputs: Outputs) -> Term:
@@ -97,6 +97,9 @@ class Uniformity(Objective):
         if n < 2:
             return Term(table.z.sum() * 0.0, rows=0, dropped=n)
         table = table.with_columns(row=torch.arange(n))
+        if not self.normalise:
+            # Distances do not change, but near the origin their squares lose fewer digits.
+            table = table.with_fields(z=table.z - table.z.detach().mean(0))
         pairs = Pairs(table, table, same("row"), ~same("row"))
         rows = pairwise.logsumexp(pairs, pairs.negatives, self.similarity, self.temperature)
         return Term(torch.logsumexp(rows, dim=0) - math.log(n * (n - 1)) - self.shift, rows=n)

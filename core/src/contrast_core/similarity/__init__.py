@@ -7,7 +7,7 @@ from contrast_core.similarity.combined import WeightedSum
 from contrast_core.similarity.gated import GatedCosine, GatedDot
 from contrast_core.similarity.given import Given
 from contrast_core.similarity.tokens import MaxSim
-from contrast_core.similarity.vectors import Cosine, Dot, NegativeDistance
+from contrast_core.similarity.vectors import Cosine, Dot, NegativeDistance, SquaredDistance
 
 __all__ = [
     "Bilinear",
@@ -20,6 +20,7 @@ __all__ = [
     "NegativeDistance",
     "Rows",
     "Similarity",
+    "SquaredDistance",
     "WeightedSum",
     "need_field",
     "need_vectors",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from attrs import field, frozen
 from torch import Tensor
 
@@ -25,6 +27,8 @@ def _numbers(weights: Sequence[float]) -> tuple[float, ...]:
 class WeightedSum(Similarity):
     """s = sum_k weight_k s_k; under an exponential this is a product of kernels, e.g. on two fields.
 
+    A sum of inner products is one of longer vectors, and taken as such.
+
     Args:
         parts: the similarities s_k.
         weights: one a part.
@@ -41,9 +45,14 @@ class WeightedSum(Similarity):
             raise ValueError(f"{len(self.parts)} similarities need as many weights, not {len(self.weights)}.")
 
     @property
+    def bilinear(self) -> bool:  # type: ignore[override]
+        """Whether all parts are."""
+        return all(part.bilinear for part in self.parts)
+
+    @property
     def tensors(self) -> int:
-        """Those of all parts."""
-        return sum(part.tensors for part in self.parts)
+        """Those of all parts, or the one that they are joined to."""
+        return 1 if self.bilinear else sum(part.tensors for part in self.parts)
 
     def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
         """Check every part."""
@@ -57,16 +66,23 @@ class WeightedSum(Similarity):
 
     @property
     def two_sided(self) -> bool:  # type: ignore[override]
-        """Whether a part is."""
-        return any(part.two_sided for part in self.parts)
+        """Whether a part is, or a negative weight lies on one side of an inner product."""
+        return any(part.two_sided for part in self.parts) or (self.bilinear and min(self.weights) < 0)
 
     def prepare(self, table: Embeddings) -> Rows:
-        """The parts' tensors one after the other."""
-        return self._joined([part.prepare(table) for part in self.parts])
+        """The parts' tensors one after the other; of inner products in one, by the roots of the weights' sizes."""
+        prepared = [part.prepare(table) for part in self.parts]
+        if not self.bilinear:
+            return self._joined(prepared)
+        return self._one(prepared, [math.copysign(abs(weight) ** 0.5, weight) for weight in self.weights])
 
     def prepare_candidates(self, table: Embeddings) -> Rows:
         """The same for the candidates' side."""
-        return self._joined([part.prepare_candidates(table) for part in self.parts])
+        prepared = [part.prepare_candidates(table) for part in self.parts]
+        return self._one(prepared, [abs(w) ** 0.5 for w in self.weights]) if self.bilinear else self._joined(prepared)
+
+    def _one(self, prepared: Sequence[Rows], factors: Sequence[float]) -> Rows:
+        return (torch.cat([factor * rows for factor, (rows,) in zip(factors, prepared, strict=True)], 1),)
 
     def _joined(self, prepared: Sequence[Rows]) -> Rows:
         for part, rows in zip(self.parts, prepared, strict=True):
@@ -78,17 +94,23 @@ class WeightedSum(Similarity):
 
     def between(self, a: Rows, c: Rows) -> Tensor:
         """The weighted sum of the parts."""
+        if self.bilinear:
+            return a[0] @ c[0].T
         each = zip(self.parts, self.weights, self._split(a), self._split(c), strict=True)
         first, *others = (weight * part.between(x, y) for part, weight, x, y in each)
         return sum(others, first)
 
     def listed(self, a: Rows, c: Rows) -> Tensor:
         """The weighted sum of the parts."""
+        if self.bilinear:
+            return (a[0] * c[0]).sum(1)
         each = zip(self.parts, self.weights, self._split(a), self._split(c), strict=True)
         first, *others = (weight * part.listed(x, y) for part, weight, x, y in each)
         return sum(others, first)
 
     def numbers_per_pair(self, a: Rows, c: Rows) -> int:
         """Those of all parts."""
+        if self.bilinear:
+            return 1
         each = zip(self.parts, self._split(a), self._split(c), strict=True)
         return sum(part.numbers_per_pair(x, y) for part, x, y in each)

@@ -41,6 +41,47 @@ class Cosine(Bilinear):
 
 
 @frozen
+class SquaredDistance(Bilinear):
+    """s(a, c) = -|a - c|^2, computed as the inner product (2 a, -|a|^2, 1) . (c, 1, -|c|^2) on the engine's fast roads.
+
+    Its error is that of |a|^2 + |c|^2, some 1e-7 of these in float32, however near the two rows are: enough under an
+    exponential, for rows that do not lie far from the origin. `NegativeDistance` is as exact as the distance itself,
+    and several times as slow.
+
+    Args:
+        normalise: scale rows to unit length first.
+        field: what is compared, (n, d).
+
+    Raises:
+        ValueError: in use, if the fields are no vectors of one length.
+    """
+
+    normalise: bool = False
+    field: str = "z"
+    two_sided = True
+
+    def check(self, anchors: Embeddings, candidates: Embeddings) -> None:
+        """Also raise ValueError if the fields are no vectors of one length."""
+        Similarity.check(self, anchors, candidates)
+        need_vectors(self, anchors[self.field], candidates[self.field])
+
+    def prepare(self, table: Embeddings) -> Rows:
+        """(2 a, -|a|^2, 1)."""
+        rows, square = self._rows(table)
+        return (torch.cat([2 * rows, -square, torch.ones_like(square)], 1),)
+
+    def prepare_candidates(self, table: Embeddings) -> Rows:
+        """(c, 1, -|c|^2)."""
+        rows, square = self._rows(table)
+        return (torch.cat([rows, torch.ones_like(square), -square], 1),)
+
+    def _rows(self, table: Embeddings) -> tuple[Tensor, Tensor]:
+        rows = at_least_float32(table[self.field])
+        rows = unit_rows(rows) if self.normalise else rows
+        return rows, rows.square().sum(1, keepdim=True)
+
+
+@frozen
 class NegativeDistance(Similarity):
     """s(a, c) = -|a - c|^power with the Euclidean norm; `normalise` scales rows to unit length first.
 

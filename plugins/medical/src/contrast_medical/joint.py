@@ -11,11 +11,11 @@ from contrast_core.embeddings import Embeddings
 from contrast_core.interfaces import Objective, Outputs, Term
 from contrast_core.pairs import Pairs
 from contrast_core.relations import everything
-from contrast_core.similarity import NegativeDistance, Similarity, WeightedSum
+from contrast_core.similarity import Similarity, SquaredDistance, WeightedSum
 from contrast_medical.spaces import anchored, check_temperature, mean_term, needed
 
-COMMON = NegativeDistance(normalise=True, field="common")
-SALIENT = NegativeDistance(field="salient")
+COMMON = SquaredDistance(normalise=True, field="common")
+SALIENT = SquaredDistance(field="salient")
 JOINT = WeightedSum((COMMON, SALIENT), (1.0, 1.0))
 
 
