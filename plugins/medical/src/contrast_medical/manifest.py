@@ -19,6 +19,8 @@ def contrast_manifest() -> Manifest:
                        "Digits, half of them with a planted mark: background and target.", ""),
             _component("data", "images", "data.files:GroupedImages",
                        "Images in two groups: two folders, a table, arrays; DICOM, NIfTI."),
+            _component("data", "layout", "data.laidout:LaidOut",
+                       "CheXpert, ODIR or CelebA from its folder: the images of the paper."),
             _component("data", "composites", "data.composites:Composites",
                        "Photographs, half of them with something laid over, of two files."),
             _component("data", "planted", "data.opacities:PlantedOpacities",
