@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 import numpy as np
 import pytest
+import transformers
 from PIL import Image
 
+from contrast_core import runs
+from contrast_core.compose import compose
+from contrast_core.errors import ContrastError
+from contrast_core.registry import discover
 from contrast_medical.data.laidout import LaidOut
 from contrast_medical.data.layouts import LAYOUTS
 
@@ -189,3 +197,51 @@ def test_wrong_folders_get_a_sentence(tmp_path):
 def test_every_layout_is_tested():
     """The list above is the code's."""
     assert set(WRITE) == set(LAYOUTS)
+
+
+def composed(root):
+    """Photographs in colour and grey overlays of three classes."""
+    generator = np.random.default_rng(0)
+    for name, shape in (("photos", (90, 32, 32, 3)), ("overlays", (60, 28, 28))):
+        np.savez(
+            root / f"{name}.npz",
+            images=generator.integers(0, 255, shape, dtype=np.uint8),
+            labels=np.arange(shape[0]) % 3,
+        )
+    return {name: str(root / f"{name}.npz") for name in ("photos", "overlays")}
+
+
+@pytest.mark.parametrize("name", ["cifar-mnist", *WRITE])
+def test_recipes_of_the_paper_run_whole_on_stand_ins(tmp_path, name):
+    """One epoch: finite terms, and all attributes read from both spaces."""
+    settings = {
+        "training.epochs": 1, "training.device": "cpu", "training.threads": 1, "training.tensorboard": "off",
+        "training.batch_size": 32,
+    }  # fmt: skip
+    if name == "cifar-mnist":
+        files = composed(tmp_path)
+        settings |= {f"data.{key}": path for key, path in files.items()}
+        settings |= {"data.train_counts": [20, 20], "data.test_counts": [12, 12], "view.augment.size": 10}
+    else:
+        WRITE[name](tmp_path)
+        settings |= {"data.path": str(tmp_path), "data.size": [32, 32], "data.test": 0.3}
+    if name in ("chexpert", "odir"):
+        config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1], layer_type="basic")
+        transformers.ResNetModel(config).save_pretrained(tmp_path / "model")
+        settings |= {f"encoder.{space}.model": str(tmp_path / "model") for space in ("common", "salient")}
+    run = runs.run(f"medical/sepclr-{name}", set=settings, out=tmp_path / "run")
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert all(math.isfinite(entry["value"]) for line in lines for entry in line["terms"].values())
+    found = {score.metric for score in run.scores["separation"]}
+    told = {"celeba": ["accessory", "sex"], "cifar-mnist": ["digit", "object"]}.get(name, ["disease", "sex", "age"])
+    assert {"delta", *(f"{each} in {space}" for each in told for space in ("common", "salient"))} <= found
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("cifar-mnist", "photos=FILE"), *((name, "path=FOLDER") for name in WRITE)]
+)
+def test_recipes_of_the_paper_say_what_they_need(name, option):
+    """The option that gives the data."""
+    registry = discover()
+    with pytest.raises(ContrastError, match=rf"--set data\.{option}"):
+        compose(runs.find_recipe(f"medical/sepclr-{name}", registry), registry)
