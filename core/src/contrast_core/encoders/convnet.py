@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from contrast_core.embeddings import Embeddings
-from contrast_core.encoders.heads import projection_head
+from contrast_core.encoders.heads import Norm, projection_head
 from contrast_core.encoders.view_table import check_views, given_by, view_table
 from contrast_core.interfaces import Encoder, Flow
 
@@ -62,7 +62,8 @@ class ConvNet(Encoder):
     """One backbone f and one projection head g, shared by all views: z = g(f(x)), for images of some 8 to 64 pixels.
 
     f is, for each width, a 3 x 3 convolution, GroupNorm and ReLU, then mean and maximum over the places and a linear
-    layer to h = f(x), (B, embedding_size); g is Linear, ReLU, Linear. Any height and width will do; the number of
+    layer to h = f(x), (B, embedding_size); g is Linear, ReLU, Linear, with batch
+    normalisation before the ReLU if asked for. Any height and width will do; the number of
     channels is taken from the first batch. What is trained is z; what is evaluated and exported is h.
 
     Gives a table for each view, under the view's name: field z (B, projection), columns `sample`, `view` and, where
@@ -74,6 +75,8 @@ class ConvNet(Encoder):
         stride: of the first layer; 2 is four times as fast, and enough from 28 pixels.
         embedding_size: dimension of h.
         projection: dimension of z; left out, there is no head and z = h.
+        hidden: width of the head's first layer; left out, embedding_size.
+        batch_norm: normalise over the batch after the head's first layer.
 
     Raises:
         ValueError: for sizes below 1, no view or one twice; in use, for inputs that are no images or have another
@@ -90,14 +93,18 @@ class ConvNet(Encoder):
         stride: int = 1,
         embedding_size: int = 128,
         projection: int | None = 64,
+        hidden: int | None = None,
+        batch_norm: bool = False,
     ):
         super().__init__()
         check_views(views)
-        sizes = [*widths, stride, embedding_size, *([] if projection is None else [projection])]
+        sizes = [*widths, stride, embedding_size, *(size for size in (projection, hidden) if size is not None)]
         if not widths or min(sizes) < 1:
-            raise ValueError(f"widths, stride, embedding_size and projection must be at least 1, not {sizes}.")
+            raise ValueError(f"widths, stride, embedding_size, projection and hidden must be at least 1, not {sizes}.")
         self.views, self.embedding, self.widths, self.stride = tuple(views), views[0], tuple(widths), stride
         self.embedding_size, self.projection = embedding_size, projection
+        self.hidden = embedding_size if hidden is None else hidden
+        self.norm: Norm = "hidden" if batch_norm else "none"
         self.needs = (*self.views, "sample")
         self.gives = given_by(views)
         self.backbone: nn.Sequential
@@ -108,7 +115,7 @@ class ConvNet(Encoder):
         channels = check_images(flow, self.views[0]).shape[1]
         self.backbone = convolutions(channels, self.widths, self.stride, self.embedding_size)
         wide = self.embedding_size
-        self.head = projection_head(wide, [] if self.projection is None else [wide, self.projection])
+        self.head = projection_head(wide, [] if self.projection is None else [self.hidden, self.projection], self.norm)
 
     def forward(self, flow: Flow) -> Mapping[str, Embeddings]:
         """The projected views, a table each."""
