@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, final
 
+import torch
 from torch import Tensor
 
 from contrast_core.data.image_files import FOLDER, Form, listed, read_image_arrays, read_images
@@ -166,13 +167,14 @@ class GroupedImages(TwoGroups):
             if name != "val" and not bool((part == number).any()):
                 raise ValueError(f"'{self.part}' of {self.path.name} has no image of '{name}', only of others.")
         if patients is not None:
-            for patient in patients.unique():
-                rows = (patients == patient).nonzero().squeeze(1)
-                if len(part[rows].unique()) > 1:
-                    raise ValueError(
-                        f"The patient '{found.columns[str(self.patient)][int(rows[0])]}' is in two parts: "
-                        f"'{self.part}' has to be the same for all images of a patient."
-                    )
+            pairs = torch.stack([patients, part]).unique(dim=1)
+            of, times = pairs[0].unique(return_counts=True)
+            for patient in of[times > 1][:1]:
+                text = found.columns[str(self.patient)][int((patients == patient).nonzero()[0])]
+                raise ValueError(
+                    f"The patient '{text}' is in two parts: '{self.part}' has to be the same for all images of a "
+                    "patient."
+                )
         return Split(*((part == number).nonzero().squeeze(1) for number in range(len(PARTS))))
 
     @property

@@ -108,6 +108,15 @@ class TwoGroups(Data):
         return list(ROLES)
 
     @property
+    def names(self) -> Sequence[str]:
+        """The classes that are known of each image."""
+        columns = [[*each.classes, ""] for each in self.attributes.values() if each.classes]
+        numbers = [each.values.tolist() for each in self.attributes.values() if each.classes]
+        # -1, unknown, is the empty name at the end.
+        told = ([names[place] for names, place in zip(columns, row, strict=True)] for row in zip(*numbers, strict=True))
+        return [", ".join(name for name in row if name) for row in told]
+
+    @property
     def splits(self) -> Mapping[str, Split]:
         """The split "all"."""
         return self._splits
