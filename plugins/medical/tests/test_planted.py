@@ -43,6 +43,8 @@ def test_composites_are_means_of_a_photograph_and_an_overlay(two):
         assert (image == corner).sum() == (64 if role else 80)
         assert (digit >= 0) == (role == 1)
         assert photo in (corner * 2 % 3, (corner * 2 + 1) % 3, (corner * 2 - 1) % 3)
+    classes = data.attributes["photo"].values.tolist(), data.attributes["digit"].values.tolist()
+    assert data.names == [f"{one}, {two}" if two >= 0 else f"{one}" for one, two in zip(*classes, strict=True)]
     assert [data.attributes[name].space for name in ("photo", "digit")] == ["common", "salient"]
 
 

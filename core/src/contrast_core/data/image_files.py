@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 from contrast_core.data.files import array_of, load_arrays
 from contrast_core.data.text_files import read_columns
 from contrast_core.errors import ContrastError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 MODES = {1: "L", 3: "RGB"}
@@ -24,17 +28,25 @@ FOLDER = "folder"
 """The fact about an image in a folder of classes: which one that is."""
 
 
+Reader = Callable[[Path], Any]
+"""Reads an image file that Pillow does not: pixels (H, W) or (H, W, 3) uint8; OSError if they can't be read."""
+
+
 class Form(NamedTuple):
     """How images have to be.
 
     size: height and width to which images are resized; None refuses images of different sizes.
     channels: 1 or 3, to which they are converted; None refuses images of different channels.
     skip_corrupt: leave out what can't be read instead of refusing it.
+    crop: height and width of the middle that is cut out before resizing; None keeps all.
+    readers: what reads files of other endings than Pillow's, by these endings, such as ".nii.gz".
     """
 
     size: tuple[int, int] | None
     channels: int | None
     skip_corrupt: bool
+    crop: tuple[int, int] | None = None
+    readers: Mapping[str, Reader] = MappingProxyType({})
 
 
 class Pictures(NamedTuple):
@@ -49,9 +61,9 @@ def read_images(paths: Sequence[Path], form: Form) -> Pictures:
     """All images of the files, in order.
 
     Raises:
-        ContrastError: if Pillow is missing.
-        ValueError: if a file is no readable image, or they differ in size or channels and `form` does not say which
-            to convert to; the sentence names the file.
+        ContrastError: if Pillow is missing, or what a reader needs.
+        ValueError: if a file is no readable image or smaller than what `form` cuts out, or they differ in size or
+            channels and `form` does not say which to convert to; the sentence names the file.
     """
     images: list[Tensor] = []
     kept: list[int] = []
@@ -61,7 +73,11 @@ def read_images(paths: Sequence[Path], form: Form) -> Pictures:
             image = read_image(path, form)
         except OSError as error:
             if not form.skip_corrupt:
-                reason = "there is no such file" if isinstance(error, FileNotFoundError) else "it is no image or broken"
+                reason = "it is no image or broken"
+                if isinstance(error, FileNotFoundError):
+                    reason = "there is no such file"
+                elif _reader(path, form) is not None and str(error):
+                    reason = " ".join(str(error).split()).rstrip(".")
                 raise ValueError(
                     f"{path} can't be read: {reason}. Mend or remove it, or set skip_corrupt = true."
                 ) from error
@@ -86,16 +102,31 @@ def read_image(path: Path, form: Form) -> Tensor:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
         raise ContrastError("Reading image files needs Pillow: pip install contrast-core[images].") from error
+    reader = _reader(path, form)
     try:
-        with Image.open(path) as opened:
+        with Image.open(path) if reader is None else Image.fromarray(reader(path)) as opened:
             mode = MODES[form.channels or (1 if opened.mode in GREY else 3)]
-            image = opened.convert(mode)
+            image: Picture = opened.convert(mode)
     except (UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise OSError(str(error)) from error
+    if form.crop is not None:
+        image = _middle(path, image, form.crop)
     if form.size is not None and image.size != form.size[::-1]:
         image = image.resize(form.size[::-1], Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(numpy.array(image))
     return pixels[None] if pixels.dim() == 2 else pixels.movedim(2, 0).contiguous()
+
+
+def _reader(path: Path, form: Form) -> Reader | None:
+    return next((read for ending, read in form.readers.items() if path.name.lower().endswith(ending)), None)
+
+
+def _middle(path: Path, image: Picture, crop: tuple[int, int]) -> Picture:
+    (width, height), (down, across) = image.size, crop
+    if height < down or width < across:
+        raise ValueError(f"{path} has {height} x {width} pixels, too few to cut {down} x {across} out of them.")
+    top, left = (height - down) // 2, (width - across) // 2
+    return image.crop((left, top, left + across, top + down))
 
 
 def _differs(path: Path, image: Tensor, first: Path, expected: Tensor) -> str:
@@ -111,27 +142,37 @@ def _differs(path: Path, image: Tensor, first: Path, expected: Tensor) -> str:
     )
 
 
-def listed(path: Path, column: str, facts: Sequence[str]) -> tuple[list[Path], Mapping[str, list[str]]]:
+def listed(
+    path: Path, column: str, facts: Sequence[str], numbers: Sequence[str] = (), endings: Iterable[str] = ()
+) -> tuple[list[Path], Mapping[str, list[str]]]:
     """Files, and facts about them by name, "" where unknown: of a table with a column of paths; or of a folder with one
     folder a class, which is the one fact about it, or with images alone.
+
+    Args:
+        path: the folder or the table.
+        column: of the paths, from the table's own folder on.
+        facts: columns of texts or whole numbers.
+        numbers: columns of numbers, which are facts too.
+        endings: of files in a folder that are images beside those that Pillow reads.
 
     Raises:
         ValueError: if there is no such folder or table, or no image in it.
     """
     if path.is_dir():
         folders = sorted(each for each in path.iterdir() if each.is_dir())
-        found = [(file, folder.name) for folder in folders for file in _images_in(folder)]
+        known = (*ENDINGS, *endings)
+        found = [(file, folder.name) for folder in folders for file in _images_in(folder, known)]
         # A folder of images alone: the evaluation is told that there are no labels.
-        found = found or [(file, "") for file in _images_in(path)]
+        found = found or [(file, "") for file in _images_in(path, known)]
         if not found:
-            raise ValueError(f"{path} holds no images, neither itself nor in a folder a class ({', '.join(ENDINGS)}).")
+            raise ValueError(f"{path} holds no images, neither itself nor in a folder a class ({', '.join(known)}).")
         return [file for file, _ in found], {FOLDER: [name for _, name in found]}
-    columns = read_columns(path, (column,), facts, ",")
+    columns = read_columns(path, (column,), facts, ",", numbers)
     return [path.parent / file for file in columns[column]], columns
 
 
-def _images_in(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in ENDINGS and file.is_file())
+def _images_in(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.name.lower().endswith(endings) and file.is_file())
 
 
 def read_image_arrays(

@@ -1,4 +1,4 @@
-"""A seeded split into training, validation and test rows, with every class in proportion."""
+"""Seeded splits into training, validation and test rows, with every class in proportion."""
 
 from __future__ import annotations
 
@@ -35,6 +35,27 @@ def seeded_split(labels: Tensor, validation: float, test: float, seed: int) -> S
     tested, chosen = round(len(labels) * test), round(len(labels) * validation)
     parts = torch.tensor_split(order, [tested, tested + chosen])
     return Split(train=parts[2].sort().values, val=parts[1].sort().values, test=parts[0].sort().values)
+
+
+def grouped_split(labels: Tensor, groups: Tensor, validation: float, test: float, seed: int) -> Split:
+    """The same of groups, for example of patients: all rows of a group fall into one part.
+
+    The fractions are of the groups. A group counts as of its highest class.
+
+    Args:
+        labels: (n,) int64, the class of each row; all the same where there are none.
+        groups: (n,) int64, the group of each row.
+        validation: fraction of groups to choose on, in [0, 1).
+        test: fraction of groups to test on, in [0, 1); both together less than 1.
+        seed: of the order.
+
+    Raises:
+        ValueError: if the fractions leave nothing to train on.
+    """
+    found, of_row = groups.unique(return_inverse=True)
+    highest = torch.zeros(len(found), dtype=labels.dtype).scatter_reduce(0, of_row, labels, "amax", include_self=False)
+    split = seeded_split(highest, validation, test, seed)
+    return Split(*(torch.isin(of_row, part).nonzero().squeeze(1) for part in (split.train, split.val, split.test)))
 
 
 def check_fractions(validation: float, test: float) -> None:

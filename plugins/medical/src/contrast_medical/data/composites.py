@@ -134,8 +134,9 @@ class Composites(TwoGroups):
         self.take((images / 2).round().to(torch.uint8), roles, attributes, Split(*parts))
 
     def _read(self, path: str, size: tuple[int, int] | None) -> Labelled:
-        images, texts = read_image_arrays(Path(path), *self.keys, Form(size, self.channels, skip_corrupt=False))
-        classes, numbers = ordered(texts or ())
+        image, label = self.keys
+        images, facts = read_image_arrays(Path(path), image, [label], Form(size, self.channels, skip_corrupt=False))
+        classes, numbers = ordered(facts[label])
         return Labelled(images, numbers, classes)
 
     def _fitted(self, overlays: Tensor, photos: Tensor) -> Tensor:

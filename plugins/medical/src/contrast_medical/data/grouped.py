@@ -14,6 +14,8 @@ from contrast_core.data.splits import check_fractions
 from contrast_core.interfaces import Data, Flow, Split
 from contrast_medical.roles import ROLES
 
+Space = Literal["common", "salient"]
+
 
 @frozen(eq=False)
 class Attribute:
@@ -26,7 +28,7 @@ class Attribute:
     """
 
     values: Tensor
-    space: Literal["common", "salient"]
+    space: Space
     classes: Sequence[str] = field(default=())
 
     @property
@@ -115,6 +117,15 @@ class TwoGroups(Data):
     def classes(self) -> Sequence[str]:
         """The roles' names."""
         return list(ROLES)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The classes that are known of each image."""
+        columns = [[*each.classes, ""] for each in self.attributes.values() if each.classes]
+        numbers = [each.values.tolist() for each in self.attributes.values() if each.classes]
+        # -1, unknown, is the empty name at the end.
+        told = ([names[place] for names, place in zip(columns, row, strict=True)] for row in zip(*numbers, strict=True))
+        return [", ".join(name for name in row if name) for row in told]
 
     @property
     def splits(self) -> Mapping[str, Split]:

@@ -85,15 +85,17 @@ class PlantedOpacities(TwoGroups):
 
     def load(self) -> None:
         """Read the images and plant the opacities."""
-        images, texts = read_image_arrays(Path(self.path), self.image, self.label, self.form)
-        classes, numbers = ordered(texts if texts is not None else [""] * len(images))
+        names = [] if self.label is None else [self.label]
+        images, facts = read_image_arrays(Path(self.path), self.image, names, self.form)
+        texts = facts[self.label] if self.label is not None else [""] * len(images)
+        classes, numbers = ordered(texts)
         if self.only:
             for name in self.only:
                 if name not in classes:
                     hint = did_you_mean(name, classes) or f" It has {', '.join(classes)}."
                     raise ValueError(f"'{self.label}' of {Path(self.path).name} has no class '{name}'.{hint}")
-            kept = torch.tensor([text in self.only for text in texts or ()])
-            images, (classes, numbers) = images[kept], ordered([text for text in texts or () if text in self.only])
+            kept = torch.tensor([text in self.only for text in texts])
+            images, (classes, numbers) = images[kept], ordered([text for text in texts if text in self.only])
         split = copied(seeded_split(numbers, self.validation, self.test, self.split_seed), len(images), self.copies)
         images = images.repeat(self.copies, 1, 1, 1)
         generator = torch.Generator().manual_seed(self.seed)
