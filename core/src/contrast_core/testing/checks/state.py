@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from contrast_core.compose import Composition
-from contrast_core.testing.bench import Bench
+from contrast_core.testing.bench import Bench, equal
 from contrast_core.testing.checks import at_work
 from contrast_core.testing.outcome import Violation
 from contrast_core.training.checkpoint import random_state, seed_everything, set_random_state
@@ -71,7 +71,7 @@ def same(one: dict[str, Tensor], two: dict[str, Tensor], what: str) -> None:
     if one.keys() != two.keys():
         raise Violation(f"After loading, {what} have other names: {sorted(one.keys() ^ two.keys())[:5]}.")
     for name, tensor in one.items():
-        if not (tensor.shape == two[name].shape and torch.equal(tensor.nan_to_num(), two[name].nan_to_num())):
+        if not equal(tensor, two[name]):
             raise Violation(
                 f"After saving, loading and going on, {what} differ in '{name}': some state is in no persistent buffer."
             )
