@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from contrast_core.data.image_files import Form, listed, read_images
+from contrast_core.data.images import Images
 from contrast_core.data.splits import grouped_split
 from contrast_core.data.text_files import read_columns
 
@@ -47,6 +48,16 @@ def test_the_middle_is_cut_out_before_resizing(tmp_path: Path) -> None:
     assert (found == 90).all()
     with pytest.raises(ValueError, match=r"a\.png has 6 x 8 pixels, too few to cut 7 x 2 out"):
         read_images([tmp_path / "a.png"], Form(None, None, False, crop=(7, 2)))
+
+
+def test_a_file_elsewhere_has_its_whole_path_as_a_name(tmp_path: Path) -> None:
+    """In a table that lists it so."""
+    Image.new("L", (2, 2), 7).save(tmp_path / "b.png")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "t.csv").write_text(f"image\n{tmp_path / 'b.png'}\n")
+    data = Images(tmp_path / "lists" / "t.csv")
+    data.load()
+    assert data.names == [str(tmp_path / "b.png")]
 
 
 def test_columns_of_numbers_may_be_empty_and_nothing_else(tmp_path: Path) -> None:

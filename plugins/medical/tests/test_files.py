@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -74,6 +76,23 @@ def test_a_drawn_split_keeps_a_patient_in_one_part(table, seed):
     patients = [{item // 2 for item in part.tolist()} for part in (split.train, split.val, split.test)]
     assert [len(each) for each in patients] == [3, 1, 2]
     assert set.union(*patients) == set(range(6))
+
+
+def test_drawn_parts_have_classes_of_targets_in_proportion(table):
+    """Each of two diseases is tested on once in four."""
+    data = loaded(table, salient=["disease"], test=0.25, validation=0.0)
+    assert sorted(data.attributes["disease"].values[data.splits["all"].test].tolist()) == [-1, 0, 1]
+
+
+def test_a_table_may_name_files_elsewhere_and_data_travel_to_other_processes(table, tmp_path):
+    """By whole paths; what was read is pickled."""
+    text = table.read_text().replace("images/", f"{tmp_path}/images/")
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    (folder / "list.csv").write_text(text)
+    data = pickle.loads(pickle.dumps(loaded(folder / "list.csv")))
+    assert data.names[0] == str(tmp_path / "images" / "0.png")
+    assert torch.equal(data.images, loaded(table).images)
 
 
 def test_two_folders_are_two_groups_and_classes_of_targets_an_attribute(tmp_path):

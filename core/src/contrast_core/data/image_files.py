@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy
@@ -46,7 +45,7 @@ class Form(NamedTuple):
     channels: int | None
     skip_corrupt: bool
     crop: tuple[int, int] | None = None
-    readers: Mapping[str, Reader] = MappingProxyType({})
+    readers: Mapping[str, Reader] = {}
 
 
 class Pictures(NamedTuple):
@@ -169,6 +168,11 @@ def listed(
         return [file for file, _ in found], {FOLDER: [name for _, name in found]}
     columns = read_columns(path, (column,), facts, ",", numbers)
     return [path.parent / file for file in columns[column]], columns
+
+
+def shown_path(path: Path, root: Path) -> str:
+    """What a file is called: its path within the folder, or the whole path if it lies elsewhere."""
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def _images_in(folder: Path, endings: tuple[str, ...]) -> list[Path]:

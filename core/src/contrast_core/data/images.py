@@ -9,7 +9,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from contrast_core.data.image_files import FOLDER, Form, listed, read_image_arrays, read_images
+from contrast_core.data.image_files import FOLDER, Form, listed, read_image_arrays, read_images, shown_path
 from contrast_core.data.labelled import LabelledData
 from contrast_core.interfaces import Flow
 
@@ -79,7 +79,7 @@ class Images(LabelledData):
         else:
             paths, found = listed(self.path, self.image, names)
             self._images, kept, self._skipped = read_images(paths, self.form)
-            self._names = [str(paths[number].relative_to(self._root())) for number in kept.tolist()]
+            self._names = [shown_path(paths[number], self._root()) for number in kept.tolist()]
             facts = {name: [texts[number] for number in kept.tolist()] for name, texts in found.items()}
         self._groups = () if self.group is None else facts[self.group]
         label = FOLDER if self.path.is_dir() else self.label

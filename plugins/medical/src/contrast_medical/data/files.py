@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple, final
 import torch
 from torch import Tensor
 
-from contrast_core.data.image_files import FOLDER, Form, listed, read_image_arrays, read_images
+from contrast_core.data.image_files import FOLDER, Form, listed, read_image_arrays, read_images, shown_path
 from contrast_core.data.labels import ordered
-from contrast_core.data.splits import grouped_split
+from contrast_core.data.splits import grouped_split, seeded_split
 from contrast_core.interfaces import Split
 from contrast_medical.data.described import Facts, numbers_of
 from contrast_medical.data.grouped import TwoGroups
@@ -46,7 +46,8 @@ class GroupedImages(TwoGroups):
         common: columns or arrays of attributes that both groups have; what stands empty is unknown.
         salient: columns or arrays of attributes that only targets have. In an array of classes -1 is unknown.
         numbers: which of these are numbers, as an age is; the others are classes.
-        part: the column or array that says whether an image is to train, val or test; left out, that is drawn.
+        part: the column or array that says whether an image is to train, val or test; left out, that is drawn, with
+            both groups and the classes of the first salient attribute in proportion.
         patient: the column or array of whom an image shows: then all images of a patient are in one part.
         size: height and width, to which images are resized; left out, all must be alike.
         channels: 1 or 3, to which images are converted; left out, all must be alike.
@@ -112,7 +113,9 @@ class GroupedImages(TwoGroups):
         if self.path.is_dir() and len(attributes["class"].classes) < 2:
             attributes = {}
         self._names, self._skipped = found.names, found.skipped
-        self.take(found.images, roles, attributes, self._split(found, roles))
+        salient = next((each.values for each in attributes.values() if each.classes and each.space == "salient"), None)
+        kinds = roles if salient is None else roles + 1 + salient
+        self.take(found.images, roles, attributes, self._split(found, kinds))
 
     def _table(self) -> Read:
         """A table or arrays."""
@@ -151,17 +154,17 @@ class GroupedImages(TwoGroups):
         images, kept, skipped = read_images(paths, self.form)
         rows = kept.tolist()
         columns = {name: [texts[row] for row in rows] for name, texts in columns.items()}
-        return Read(images, columns, [str(paths[row].relative_to(root)) for row in rows], skipped)
+        return Read(images, columns, [shown_path(paths[row], root) for row in rows], skipped)
 
-    def _split(self, found: Read, roles: Tensor) -> Split | None:
+    def _split(self, found: Read, kinds: Tensor) -> Split:
+        """As the table says, or drawn with every kind of image in proportion."""
         patients = None if self.patient is None else ordered(found.columns[self.patient])[1]
         if patients is not None and bool((patients < 0).any()):
             missing = found.names[int((patients < 0).nonzero()[0])]
             raise ValueError(f"{missing} has no '{self.patient}': each image needs a patient, or leave patient out.")
         if self.part is None:
-            if patients is None:
-                return None
-            return grouped_split(roles, patients, self.validation, self.test, self.split_seed)
+            fractions = (self.validation, self.test, self.split_seed)
+            return seeded_split(kinds, *fractions) if patients is None else grouped_split(kinds, patients, *fractions)
         part = numbers_of(PARTS, found.columns[self.part], found.names, "part")
         for number, name in enumerate(PARTS):
             if name != "val" and not bool((part == number).any()):

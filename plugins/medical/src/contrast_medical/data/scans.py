@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import zlib
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -34,9 +35,7 @@ class Plane(NamedTuple):
 def readers_of(plane: Plane) -> Mapping[str, Reader]:
     """What reads medical files, by their endings."""
 
-    def nifti(path: Path) -> NDArray[numpy.uint8]:
-        return read_nifti(path, plane)
-
+    nifti = partial(read_nifti, plane=plane)
     return {".dcm": read_dicom, ".dicom": read_dicom, ".nii": nifti, ".nii.gz": nifti}
 
 
