@@ -1,12 +1,14 @@
 """SepCLR against its baselines, with other estimators and without each of its terms.
 
     python plugins/medical/benchmarks/evidence.py digits mnist-images.gz mnist-labels.gz digits.npz
-    python plugins/medical/benchmarks/evidence.py run garments rows.jsonl --photos garments.npz --overlays digits.npz
-    python plugins/medical/benchmarks/evidence.py run radiographs rows.jsonl --photos pneumonia.npz
+    python plugins/medical/benchmarks/evidence.py radiographs pneumoniamnist.npz radiographs.npz
+    python plugins/medical/benchmarks/evidence.py run garments rows.jsonl --files garments.npz digits.npz
+    python plugins/medical/benchmarks/evidence.py run radiographs rows.jsonl --files radiographs.npz
     python plugins/medical/benchmarks/evidence.py table rows.jsonl --out docs/evidence/sepclr-garments.md
 
-`digits` turns MNIST's two files into an .npz file. `run` appends a line after each method and seed, and leaves out
-those that are there already; files of photographs have `images` and `labels`.
+`digits` turns MNIST's two files into one, `radiographs` puts the three parts of PneumoniaMNIST together; garments are
+Fashion-MNIST with `images` and `labels`. `run` appends a line after each method and seed, and leaves out those that
+are there already.
 """
 
 from __future__ import annotations
@@ -53,24 +55,27 @@ DATA: Mapping[str, Mapping[str, Any]] = {
         "data.use": "medical/composites", "data.photo": "garment", "data.overlay": "digit",
         "data.train_counts": [2500, 2500], "data.test_counts": [500, 1500],
     },
-    "radiographs": {"data.use": "medical/planted"},
-    "digits": {},
+    "radiographs": {"data.use": "medical/planted", "data.label": "pneumonia"},
 }  # fmt: skip
+FILES = {"garments": ("data.photos", "data.overlays"), "radiographs": ("data.path",)}
 
 
 def main() -> None:
-    """Convert digits, run what is missing, or write the table."""
+    """Prepare files, run what is missing, or write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
     made = commands.add_parser("digits")
     for name in ("images", "labels", "out"):
         made.add_argument(name, type=Path)
-    made.set_defaults(function=convert)
+    made.set_defaults(function=convert_digits)
+    joined = commands.add_parser("radiographs")
+    for name in ("parts", "out"):
+        joined.add_argument(name, type=Path)
+    joined.set_defaults(function=join_radiographs)
     run = commands.add_parser("run")
     run.add_argument("data", choices=DATA)
     run.add_argument("rows", type=Path)
-    run.add_argument("--photos")
-    run.add_argument("--overlays")
+    run.add_argument("--files", nargs="+", required=True)
     run.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     run.add_argument("--epochs", type=int, default=40)
     run.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
@@ -83,11 +88,20 @@ def main() -> None:
     given.function(given)
 
 
-def convert(given: argparse.Namespace) -> None:
+def convert_digits(given: argparse.Namespace) -> None:
     """MNIST's files of images and labels as one .npz file."""
     images = np.frombuffer(gzip.decompress(given.images.read_bytes())[16:], np.uint8).reshape(-1, 28, 28)
     labels = np.frombuffer(gzip.decompress(given.labels.read_bytes())[8:], np.uint8)
     np.savez_compressed(given.out, images=images, labels=labels)
+
+
+def join_radiographs(given: argparse.Namespace) -> None:
+    """All parts of PneumoniaMNIST in one .npz file."""
+    found = np.load(given.parts)
+    images, labels = (
+        np.concatenate([found[f"{part}_{kind}"] for part in ("train", "val", "test")]) for kind in ("images", "labels")
+    )
+    np.savez_compressed(given.out, images=images, pneumonia=labels.flatten())
 
 
 def collect(given: argparse.Namespace) -> None:
@@ -96,7 +110,6 @@ def collect(given: argparse.Namespace) -> None:
     registry = discover()
     lines = given.rows.read_text().splitlines() if given.rows.exists() else []
     done = {(row["method"], row["seed"]) for row in map(json.loads, lines)}
-    paths = {"data.photos": given.photos, "data.overlays": given.overlays}
     for seed in given.seeds:
         for method in given.methods:
             if (method, seed) in done:
@@ -104,7 +117,7 @@ def collect(given: argparse.Namespace) -> None:
             start = time.process_time()
             recipe, own = METHODS[method]
             settings = {
-                **own, **DATA[given.data], **{name: path for name, path in paths.items() if path},
+                **own, **DATA[given.data], **dict(zip(FILES[given.data], given.files, strict=True)),
                 **encoders(recipe),
                 "data.seed": seed, "data.split_seed": seed, "evaluation.separation.hidden": 64, "training.seed": seed,
                 "training.epochs": given.epochs, "training.learning_rate": 1e-3, "training.threads": 1,
