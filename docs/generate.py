@@ -34,6 +34,7 @@ SHOWING = (
     "docs/evidence-mclrec.md",
     "docs/evidence-coconut.md",
     "docs/evidence-beclr.md",
+    "docs/evidence-sepclr.md",
     "docs/evidence-continual.md",
     "docs/performance.md",
     "docs/behaviour.md",
@@ -44,6 +45,7 @@ SHOWING = (
     "plugins/recommendation/README.md",
     "plugins/speech/README.md",
     "plugins/fewshot/README.md",
+    "plugins/medical/README.md",
 )
 EXPLAINING = sorted(page for folder in ("concepts", "howto") for page in (ROOT / "docs" / folder).glob("*.md"))
 CHECKS = ROOT / "docs" / "authoring" / "checks.md"
