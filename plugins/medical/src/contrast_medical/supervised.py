@@ -128,8 +128,8 @@ class SupervisedSepCLR(Objective):
         discrete: numbers of the attributes that are classes.
         target_weight: beta.
         independence_weight: lambda; 0 leaves the term out.
-        temperature: t of all kernels, but for
-        attribute_temperature: that of attributes which are numbers, for align_k and null_k, as in the authors' code.
+        temperature: t of the kernels of rows, and of null_k where attribute k is a class.
+        attribute_temperature: t of align_k and null_k where attribute k is a number, as in the authors' code.
         independence: what keeps the spaces apart; left out, the joint entropy of the clean view.
 
     Use: Where it is known what the target differs in, and each difference is to be read from one number.
