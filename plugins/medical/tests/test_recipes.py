@@ -7,7 +7,6 @@ import math
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from contrast_core import runs
 from contrast_core.registry import discover
@@ -45,31 +44,6 @@ def test_the_independence_term_is_a_setting(name, tmp_path):
     found = {key: entry for key, entry in line["terms"].items() if "independence" in key}
     assert len(found) == (1 if name in {"mutual-information", "mean-discrepancy"} else 2)
     assert all(math.isfinite(entry["value"]) and entry["weight"] == 10 for entry in found.values())
-
-
-@pytest.mark.parametrize(
-    ("name", "settings"),
-    [("sepclr-automatic", {}), ("sepclr", {"objective.sepclr.independence.use": "medical/vclub"})],
-    ids=["weight", "network beside"],
-)
-def test_interrupted_training_goes_on_as_if_it_had_not_stopped(name, settings, tmp_path):
-    """The weight that is chosen with its moments, and the network that is fitted beside, included."""
-    settings = {**settings, "training.epochs": 1, "training.device": "cpu", "training.threads": 1, "evaluation": {},
-                "training.tensorboard": "off", "training.checkpoint_every": 2, "training.batch_size": 512}  # fmt: skip
-    whole = runs.run(f"medical/{name}", set=settings, out=tmp_path / "whole")
-
-    def stop(done: int, *_: object) -> None:
-        if done == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(runs.Interrupted):
-        runs.run(f"medical/{name}", set=settings, out=tmp_path / "cut", progress=stop)
-    resumed = runs.resume(tmp_path / "cut")
-    expected, found = (load_file(run.folder / "model.safetensors") for run in (whole, resumed))
-    assert expected.keys() == found.keys()
-    assert all(torch.equal(expected[key], found[key]) for key in expected)
-    terms = [(run.folder / "metrics.jsonl").read_text().splitlines()[-1] for run in (whole, resumed)]
-    assert [json.loads(line)["terms"] for line in terms[:1]] == [json.loads(line)["terms"] for line in terms[1:]]
 
 
 def test_every_recipe_is_tested():
