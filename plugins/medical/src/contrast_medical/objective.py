@@ -8,7 +8,7 @@ from typing import final
 from contrast_core.interfaces import Flow, Objective, Outputs, Term
 from contrast_medical.balance import Balance
 from contrast_medical.joint import JointEntropy
-from contrast_medical.spaces import Nullity, SpaceAlignment, SpaceUniformity, needed
+from contrast_medical.spaces import Nullity, SpaceAlignment, SpaceUniformity, independence_terms, needed
 
 
 @final
@@ -108,19 +108,15 @@ class SepCLR(Objective):
             "salient-null": _weighed(self.null(outputs), self.background_weight),
         }
         if weight:
-            found = self.independence(outputs)
-            several = found if isinstance(found, Mapping) else {"": found}
-            for name, term in several.items():
-                whole = f"independence-{name}" if name else "independence"
-                terms[whole] = _weighed(term, weight * term.weight, {**term.scalars, **scalars})
+            terms |= independence_terms(self.independence(outputs), weight, scalars)
         return terms
 
     def after_update(self) -> None:
-        """Move lambda, if it is chosen automatically."""
+        """What the independence term does, and move lambda, if it is chosen automatically."""
         self.independence.after_update()
         if self.balance is not None:
             self.balance.move()
 
 
-def _weighed(term: Term, weight: float, scalars: Mapping[str, float] | None = None) -> Term:
-    return Term(term.value, term.rows, term.dropped, weight, term.scalars if scalars is None else scalars)
+def _weighed(term: Term, weight: float) -> Term:
+    return Term(term.value, term.rows, term.dropped, weight, term.scalars)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
 import torch
@@ -44,6 +44,19 @@ def mean_term(terms: Sequence[Term]) -> Term:
     """The mean of the same term of several views."""
     value = sum((term.value for term in terms[1:]), terms[0].value) / len(terms)
     return Term(value, terms[0].rows, terms[0].dropped)
+
+
+def independence_terms(
+    found: Term | Mapping[str, Term], weight: float, scalars: Mapping[str, float] | None = None
+) -> dict[str, Term]:
+    """The terms of an independence objective, named and weighted as terms of a loss, with more to log if there is."""
+    several = found if isinstance(found, Mapping) else {"": found}
+    return {
+        f"independence-{name}" if name else "independence": Term(
+            term.value, term.rows, term.dropped, weight * term.weight, {**term.scalars, **(scalars or {})}
+        )
+        for name, term in several.items()
+    }
 
 
 @final

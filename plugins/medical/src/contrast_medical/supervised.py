@@ -16,7 +16,14 @@ from contrast_core.relations import Relation, everything, kernel, same
 from contrast_core.similarity import NegativeDistance
 from contrast_medical.joint import JointEntropy
 from contrast_medical.roles import TARGET
-from contrast_medical.spaces import Nullity, SpaceAlignment, SpaceUniformity, check_temperature, needed
+from contrast_medical.spaces import (
+    Nullity,
+    SpaceAlignment,
+    SpaceUniformity,
+    check_temperature,
+    independence_terms,
+    needed,
+)
 
 EXACT = NegativeDistance()
 
@@ -201,12 +208,12 @@ class SupervisedSepCLR(Objective):
             value = torch.stack([part.value for part in parts]).mean()
             terms[f"salient-{name}"] = Term(value, parts[0].rows, parts[0].dropped, weight)
         if self.independence_weight:
-            each = self.independence(outputs)
-            for name, term in (each if isinstance(each, Mapping) else {"": each}).items():
-                weight = self.independence_weight * term.weight
-                whole = f"independence-{name}" if name else "independence"
-                terms[whole] = Term(term.value, term.rows, term.dropped, weight, term.scalars)
+            terms |= independence_terms(self.independence(outputs), self.independence_weight)
         return terms
+
+    def after_update(self) -> None:
+        """What the independence term does."""
+        self.independence.after_update()
 
     def _coordinate(self, table: Embeddings, place: int) -> Mapping[str, Term]:
         rows = Outputs({"salient": table.with_fields(salient=column_of(table, "salient", place))}, {}, {})
