@@ -124,6 +124,8 @@ def test_missing_files_columns_and_arrays(folder: Path, tmp_path: Path) -> None:
     (folder / "t.csv").write_text("image\ncat/9.png\n")
     with pytest.raises(ValueError, match=r"9.png can't be read: there is no such file"):
         loaded(folder / "t.csv")
+    with pytest.raises(ValueError, match=r"There is no folder and no table .*nowhere\."):
+        Images(tmp_path / "nowhere").load()
     with pytest.raises(ValueError, match=r"none.npz can't be read: there is no such file"):
         loaded(tmp_path / "none.npz")
     np.savez(tmp_path / "a.npz", images=np.zeros((2, 3, 3), np.uint8))

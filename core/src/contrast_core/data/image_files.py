@@ -166,6 +166,8 @@ def listed(
         if not found:
             raise ValueError(f"{path} holds no images, neither itself nor in a folder a class ({', '.join(known)}).")
         return [file for file, _ in found], {FOLDER: [name for _, name in found]}
+    if not path.exists():
+        raise ValueError(f"There is no folder and no table {path}.")
     columns = read_columns(path, (column,), facts, ",", numbers)
     return [path.parent / file for file in columns[column]], columns
 
