@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from contrast_core import runs
+from contrast_core.errors import ContrastError
 from contrast_core.registry import discover
 from contrast_medical.data.planted import PlantedDigits
 
@@ -59,3 +60,11 @@ def test_data_of_one_group_are_refused(role, missing):
     data = PlantedDigits()
     with pytest.raises(ValueError, match=f"none is {missing}"):
         data.take(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), torch.full((3,), role), {})
+
+
+def test_data_that_cannot_be_scored_are_refused_before_training(tmp_path):
+    """Nothing is written."""
+    settings = {"data.use": "core/digits", "training.device": "cpu", "training.threads": 1}
+    with pytest.raises(ContrastError, match="Separation is measured on data of two groups"):
+        runs.run("medical/one-simclr", set=settings, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

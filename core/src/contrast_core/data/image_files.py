@@ -177,6 +177,11 @@ def shown_path(path: Path, root: Path) -> str:
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
+def left_out(skipped: Sequence[str]) -> str:
+    """What a data set's source says at its end of files that were skipped, "" if there are none."""
+    return f"; {len(skipped)} files could not be read and were left out" if skipped else ""
+
+
 def _images_in(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.name.lower().endswith(endings) and file.is_file())
 

@@ -9,7 +9,15 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from contrast_core.data.image_files import FOLDER, Form, listed, read_image_arrays, read_images, shown_path
+from contrast_core.data.image_files import (
+    FOLDER,
+    Form,
+    left_out,
+    listed,
+    read_image_arrays,
+    read_images,
+    shown_path,
+)
 from contrast_core.data.labelled import LabelledData
 from contrast_core.interfaces import Flow
 
@@ -107,7 +115,6 @@ class Images(LabelledData):
     @property
     def source(self) -> str:
         """What the file or folder is called, how many images there are, and how many were left out."""
-        left = f"; {len(self._skipped)} files could not be read and were left out" if self._skipped else ""
         channels, height, width = self._images.shape[1:]
         kind = "grey images" if channels == 1 else "images in colour"
-        return f"{self.path.name}: {len(self)} {kind} of {height} x {width} pixels{left}"
+        return f"{self.path.name}: {len(self)} {kind} of {height} x {width} pixels{left_out(self._skipped)}"

@@ -70,14 +70,15 @@ class Separation(Evaluator):
         self.table, self.common, self.neighbours, self.hidden, self.shown = table, common, neighbours, hidden, shown
         self.needs = tuple(dict.fromkeys(("embedding", table)))
 
+    def check(self, data: Data) -> None:
+        """Raise ValueError if the data are not of two groups, or an attribute is known of too few target images."""
+        _checked(data)
+
     def evaluate(
         self, tables: Mapping[str, Embeddings], data: Data, generator: torch.Generator
     ) -> Sequence[Score | Figure]:
         """Scores of attributes, of roles and of leakage, and two figures."""
-        if not isinstance(data, TwoGroups):
-            raise ValueError(
-                "Separation is measured on data of two groups, as medical/images or medical/planted-digits."
-            )
+        data = _checked(data)
         rows = self._spaces(tables[self.table])
         split = data.splits["all"]
         fit, test = torch.cat([split.train, split.val]), split.test
@@ -89,8 +90,6 @@ class Separation(Evaluator):
         for place, (name, attribute) in enumerate(data.attributes.items()):
             known = _parts(fit, test, target & attribute.known)
             values = attribute.values.numpy()
-            if not len(known[1]) or len(set(values[known[0]].tolist())) < 2:
-                raise ValueError(f"The attribute '{name}' is known of too few target images to fit and test a probe.")
             read = regressed if attribute.values.is_floating_point() else classified
             for column, space in enumerate(SPACES):
                 found = read(rows[space], values, known, self.neighbours, self.hidden)
@@ -126,6 +125,18 @@ class Separation(Evaluator):
         if not all(numpy.isfinite(each).all() for each in rows.values()):
             raise ValueError("The embedding is NaN or infinite; there is nothing to score.")
         return rows
+
+
+def _checked(data: Data) -> TwoGroups:
+    if not isinstance(data, TwoGroups):
+        raise ValueError("Separation is measured on data of two groups, as medical/images or medical/planted-digits.")
+    split = data.splits["all"]
+    for name, attribute in data.attributes.items():
+        known = (data.roles == TARGET) & attribute.known
+        fit, test = _parts(torch.cat([split.train, split.val]), split.test, known)
+        if not len(test) or len(attribute.values[fit].unique()) < 2:
+            raise ValueError(f"The attribute '{name}' is known of too few target images to fit and test a probe.")
+    return data
 
 
 def _numbers(rows: torch.Tensor) -> NDArray[Any]:

@@ -22,6 +22,8 @@ from contrast_medical.spaces import needed
 LOG_2PI = math.log(2 * math.pi)
 LARGEST = 5.0
 
+Bound = Callable[[Tensor, Tensor, Tensor], Tensor]
+
 
 @final
 class ConditionalGaussian(nn.Module):
@@ -89,27 +91,45 @@ def against_others(mean: Tensor, logarithm: Tensor, salient: Tensor) -> Tensor:
     return (log_density(mean, logarithm, salient) - others).mean() + math.log(count - 1)
 
 
-def fitted(
-    tables: Sequence[Embeddings], gaussian: ConditionalGaussian, bound: Callable[[Tensor, Tensor, Tensor], Tensor]
-) -> Mapping[str, Term]:
-    """The bound's gradients are the rows' alone, those of minus the log-likelihood the Gaussian's alone."""
+class GaussianBound(Objective):
+    """A bound of the mutual information by the fitted Gaussian: what the three below share.
 
-    def terms(table: Embeddings) -> Mapping[str, Term]:
+    Two terms: the bound's gradients are the rows' alone, those of minus the log-likelihood the Gaussian's alone.
+
+    Args:
+        views: tables with fields `common` (n, d) and `salient` (n, e) and the column `role`; terms are their means.
+        hidden: width of the Gaussian's hidden layer.
+        bound: of mu (n, e), l (n, e) and salient rows (n, e), a scalar.
+    """
+
+    def __init__(self, views: Sequence[str], hidden: int, bound: Bound):
+        super().__init__()
+        self.needs = needed(views, "common", "salient", "role")
+        self.views, self.bound = tuple(views), bound
+        self.gaussian = ConditionalGaussian(hidden)
+
+    def prepare(self, flow: Flow) -> None:
+        """Make the network."""
+        self.gaussian.build(flow[self.views[0]])
+
+    def forward(self, outputs: Outputs) -> Mapping[str, Term]:
+        """The terms "penalty" and "likelihood"."""
+        return mean_terms([self._terms(outputs.tables[view]) for view in self.views])
+
+    def _terms(self, table: Embeddings) -> Mapping[str, Term]:
         common, salient = paired_rows(table)
         count = len(common)
         if count < 2:
             return nothing(common, "penalty", "likelihood")
-        mean, logarithm = held(gaussian, common)
-        penalty = bound(mean, logarithm, salient)
-        mean, logarithm = gaussian(common.detach())
+        mean, logarithm = held(self.gaussian, common)
+        penalty = self.bound(mean, logarithm, salient)
+        mean, logarithm = self.gaussian(common.detach())
         likelihood = -log_density(mean, logarithm, salient.detach()).mean()
         return {"penalty": Term(penalty, count), "likelihood": Term(likelihood, count)}
 
-    return mean_terms([terms(table) for table in tables])
-
 
 @final
-class ClubBound(Objective):
+class ClubBound(GaussianBound):
     """vCLUB, a contrastive upper bound: L = mean_i log q(s_i | c_i) - mean_ij log q(s_j | c_i).
 
     c are common rows at unit length, s salient rows with the background at the origin, q(s | c) a Gaussian with a
@@ -136,22 +156,11 @@ class ClubBound(Objective):
     """
 
     def __init__(self, views: Sequence[str] = ("one", "two"), hidden: int = 64):
-        super().__init__()
-        self.needs = needed(views, "common", "salient", "role")
-        self.views = tuple(views)
-        self.gaussian = ConditionalGaussian(hidden)
-
-    def prepare(self, flow: Flow) -> None:
-        """Make the network."""
-        self.gaussian.build(flow[self.views[0]])
-
-    def forward(self, outputs: Outputs) -> Mapping[str, Term]:
-        """The two terms."""
-        return fitted([outputs.tables[view] for view in self.views], self.gaussian, club)
+        super().__init__(views, hidden, club)
 
 
 @final
-class PriorBound(Objective):
+class PriorBound(GaussianBound):
     """vUB, the variational upper bound with a fixed prior: L = mean_i log q(s_i | c_i) - log r(s_i).
 
     r is the standard normal; everything else is as in `ClubBound`, terms "penalty" and "likelihood" too.
@@ -175,22 +184,11 @@ class PriorBound(Objective):
     """
 
     def __init__(self, views: Sequence[str] = ("one", "two"), hidden: int = 64):
-        super().__init__()
-        self.needs = needed(views, "common", "salient", "role")
-        self.views = tuple(views)
-        self.gaussian = ConditionalGaussian(hidden)
-
-    def prepare(self, flow: Flow) -> None:
-        """Make the network."""
-        self.gaussian.build(flow[self.views[0]])
-
-    def forward(self, outputs: Outputs) -> Mapping[str, Term]:
-        """The two terms."""
-        return fitted([outputs.tables[view] for view in self.views], self.gaussian, against_prior)
+        super().__init__(views, hidden, against_prior)
 
 
 @final
-class LeaveOneOutBound(Objective):
+class LeaveOneOutBound(GaussianBound):
     """vL1out, the leave-one-out bound: L = mean_i log q(s_i | c_i) - log mean_{j != i} q(s_i | c_j).
 
     The other rows of the batch stand for the marginal distribution of s; everything else is as in `ClubBound`, terms
@@ -214,15 +212,4 @@ class LeaveOneOutBound(Objective):
     """
 
     def __init__(self, views: Sequence[str] = ("one", "two"), hidden: int = 64):
-        super().__init__()
-        self.needs = needed(views, "common", "salient", "role")
-        self.views = tuple(views)
-        self.gaussian = ConditionalGaussian(hidden)
-
-    def prepare(self, flow: Flow) -> None:
-        """Make the network."""
-        self.gaussian.build(flow[self.views[0]])
-
-    def forward(self, outputs: Outputs) -> Mapping[str, Term]:
-        """The two terms."""
-        return fitted([outputs.tables[view] for view in self.views], self.gaussian, against_others)
+        super().__init__(views, hidden, against_others)

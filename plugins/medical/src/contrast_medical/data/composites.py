@@ -159,11 +159,7 @@ class Composites(TwoGroups):
     @property
     def source(self) -> str:
         """Both files, and how many images of each group were made of them."""
-        targets = int(self.roles.sum())
-        return (
-            f"{Path(str(self.photos)).name} under {Path(str(self.overlays)).name}: {len(self) - targets} background "
-            f"and {targets} target images"
-        )
+        return f"{Path(str(self.photos)).name} under {Path(str(self.overlays)).name}: {self.counted}"
 
 
 def _drawn(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:

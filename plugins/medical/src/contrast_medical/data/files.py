@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, final
 import torch
 from torch import Tensor
 
-from contrast_core.data.image_files import FOLDER, Form, listed, read_image_arrays, read_images, shown_path
+from contrast_core.data.image_files import FOLDER, Form, left_out, listed, read_image_arrays, read_images, shown_path
 from contrast_core.data.labels import ordered
 from contrast_core.data.splits import grouped_split, seeded_split
 from contrast_core.interfaces import Split
@@ -188,6 +188,4 @@ class GroupedImages(TwoGroups):
     @property
     def source(self) -> str:
         """The file's name, how many images of each role there are and how many were left out."""
-        targets = int(self.roles.sum())
-        left = f"; {len(self._skipped)} files could not be read and were left out" if self._skipped else ""
-        return f"{self.path.name}: {len(self) - targets} background and {targets} target images{left}"
+        return f"{self.path.name}: {self.counted}{left_out(self._skipped)}"

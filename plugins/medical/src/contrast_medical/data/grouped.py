@@ -103,6 +103,12 @@ class TwoGroups(Data):
         return found
 
     @property
+    def counted(self) -> str:
+        """How many images of each group there are, for `source`."""
+        targets = int(self.roles.sum())
+        return f"{len(self) - targets} background and {targets} target images"
+
+    @property
     def training_items(self) -> Tensor | None:
         """All items but those to test on."""
         split = self._splits["all"]

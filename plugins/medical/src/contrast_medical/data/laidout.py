@@ -8,7 +8,7 @@ from typing import Literal, final
 
 import torch
 
-from contrast_core.data.image_files import Form, read_images
+from contrast_core.data.image_files import Form, left_out, read_images
 from contrast_core.data.labels import ordered
 from contrast_core.data.splits import grouped_split, seeded_split
 from contrast_medical.data.grouped import TwoGroups
@@ -121,7 +121,4 @@ class LaidOut(TwoGroups):
     @property
     def source(self) -> str:
         """The folder, its layout, how many images of each group were taken and how many left out."""
-        targets = int(self.roles.sum())
-        left = f"; {len(self._skipped)} files could not be read and were left out" if self._skipped else ""
-        groups = f"{len(self) - targets} background and {targets} target images"
-        return f"{self.path}, laid out as {self.layout}: {groups}{left}"
+        return f"{self.path}, laid out as {self.layout}: {self.counted}{left_out(self._skipped)}"
